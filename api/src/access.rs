@@ -234,8 +234,8 @@ pub const FOR_KEYS: &[(&str, &str, Option<KeyAction>)] = &[
     ("POST", "/listeners/{id}/outcomes", Some(IntegratorsWrite)),
 ];
 
-/// The operations that take an account and that no key may call: what decides about accounts and keys, and what cannot be
-/// undone. A test checks that each operation is here or in [`FOR_KEYS`], so that nobody forgets to decide.
+/// The operations that take an account and that no key may call: those that decide about accounts and keys, and those
+/// that cannot be undone. A test checks that each operation is here or in [`FOR_KEYS`], so that nobody forgets to decide.
 pub const NEVER_FOR_KEYS: &[(&str, &str)] = &[
     ("POST", "/me/password"),
     ("GET", "/users"),
@@ -283,7 +283,7 @@ pub(crate) fn is_for_integrators(method: &Method, pattern: &str) -> bool {
     FOR_INTEGRATORS.contains(&(method.as_str(), pattern))
 }
 
-/// Returns the action that an API key needs for an operation: `None` if no key may call it, `Some(None)` if any key may.
+/// Returns the action that an API key needs for an operation; `None` if no key may call it, `Some(None)` if any may.
 #[must_use]
 pub fn for_keys(method: &str, pattern: &str) -> Option<Option<KeyAction>> {
     let mut listed = FOR_KEYS.iter();

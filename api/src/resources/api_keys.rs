@@ -142,8 +142,9 @@ impl ApiKeys {
 
     /// Revoke an API key
     ///
-    /// Its requests get 401 within 5 seconds at every process, and its live channels close at their next ping. Orders that
-    /// it placed stay. A key may be revoked by who made it, and by who manages all of its stores. Revoking it twice is a no-op.
+    /// Its requests get 401 within 5 seconds at every process, and its live channels close at their next ping. Orders
+    /// that it placed stay. A key may be revoked by its maker, and by those who manage all of its stores. Revoking it
+    /// twice is a no-op.
     #[oai(
         path = "/api-keys/:id",
         method = "delete",
