@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, panic::AssertUnwindSafe};
 
-use domain::actor::Actor;
+use domain::{
+    actor::Actor,
+    api_key::{ApiKey, KeyAction},
+};
 use futures_util::FutureExt;
 use http::Method;
 use ledger::actor::acting;

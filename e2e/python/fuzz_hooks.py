@@ -27,7 +27,12 @@ POOLS = {
 }
 # A listener's path takes the id of an integrator, which then is none.
 SAME = {"listeners": "integrators"}
-LISTS = {"stores": "stores", "integrator_ids": "integrators", "option_group_ids": "option-groups"}
+LISTS = {
+    "stores": "stores",
+    "store_ids": "stores",
+    "integrator_ids": "integrators",
+    "option_group_ids": "option-groups",
+}
 CODE = re.compile(r"\A[0-9a-f]{40}\Z")
 CURRENCY = re.compile(r"\A[A-Z]{3}\Z")
 ENDS = {("DELETE", name) for name in ("stores", "products", "categories", "option-groups", "integrators")}

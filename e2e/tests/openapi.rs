@@ -388,6 +388,8 @@ async fn fill(expediter: &Expediter, [first, second]: &[Integrator; 2]) -> Value
         let category = expediter.create("/api/v1/categories", &category).await;
         categories.push(category["id"].clone());
     }
+    let key = json!({"name": "spare", "store_ids": [spare.store_id], "actions": ["menu:read"]});
+    let key = expediter.create("/api/v1/api-keys", &key).await;
     json!({
         "stores": [shop.store_id, spare.store_id],
         "products": [shop.espresso, shop.bun, spare.bun],

@@ -105,6 +105,9 @@ async fn authenticate(
             {
                 return Err(Close::NotFound);
             }
+            if let Some(key) = &key {
+                notifier.0.ledger.note_api_key_use(key);
+            }
             key.map(|key| key.account())
         }
     };

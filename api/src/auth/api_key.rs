@@ -26,15 +26,7 @@ impl Authenticator {
     async fn read_key(&self, hash: [u8; 32]) -> Result<Caller, Problem> {
         let found = self.ledger.api_key_by_hash(&hash).await?;
         let key = Arc::new(found.ok_or_else(incorrect)?);
-        if self.ledger.is_use_recorded(&key) {
-            let (ledger, id) = (self.ledger.clone(), key.id);
-            // Beside the request, which does not wait for a write.
-            tokio::spawn(async move {
-                if let Err(error) = ledger.record_api_key_use(id).await {
-                    tracing::warn!(%error, key = %id, "recording the use of an API key failed");
-                }
-            });
-        }
+        self.ledger.note_api_key_use(&key);
         let known = Caller {
             account: Arc::new(key.account()),
             key: Some(key),

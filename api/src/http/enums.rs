@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use domain::{
-    actor, delivery, handoff, integrator, menu, opening, order, record, session, status, stuck,
-    waiting,
+    actor, api_key, delivery, handoff, integrator, menu, opening, order, record, session, status,
+    stuck, waiting,
 };
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
@@ -103,4 +103,5 @@ wire_words! {
     Day = opening::Day;
     Allergen = menu::Allergen;
     Diet = menu::Diet;
+    KeyAction = api_key::KeyAction;
 }

@@ -6,6 +6,7 @@ mod app;
 
 mod accounts;
 mod actors;
+mod api_keys;
 mod bodies;
 mod callbacks;
 mod conditional;

@@ -234,6 +234,9 @@ impl Ledger {
                 store::accounts::refresh_tokens::revoke_all(&mut change.tx, id, change.now).await?;
             }
             let account = credentials.account;
+            if wanted.disabled.is_some() || wanted.role.is_some() || wanted.stores.is_some() {
+                api_keys::end_keys_of(change, &account).await?;
+            }
             let mut fields = difference(Some(&facts(&before)), &facts(&account));
             if wanted.password_hash.is_some() {
                 fields.insert("password".to_owned(), Value::Null);

@@ -11,6 +11,7 @@ use crate::setup::{Client, Line, Served, over_both, serve, settings};
 use broker::Message;
 use domain::{
     account::{Account, Role},
+    api_key::KeyAction,
     handoff::SendResult,
     ids::{AccountId, StoreId},
     order::Fulfilment,
@@ -19,7 +20,7 @@ use domain::{
 };
 use ledger::{
     Ledger,
-    accounts::{AccountChange, NewAccount, TicketSubject},
+    accounts::{AccountChange, NewAccount, NewApiKey, TicketSubject},
     intake::Placer,
     orders::{CustomerEdit, OrderEdit},
     testing::{

@@ -150,22 +150,33 @@ impl Ledger {
         })
     }
 
-    /// Returns true if a use of the key at this moment is to be recorded.
-    #[must_use]
-    pub fn is_use_recorded(&self, key: &ApiKey) -> bool {
-        let now = self.inner.clock.now();
-        key.last_used_at
-            .is_none_or(|last| last + USE_RECORDED_EVERY <= now)
+    /// Records that the key is used now, unless a use within the last minute is known. The write runs beside the caller,
+    /// whose request does not wait for it.
+    pub fn note_api_key_use(&self, key: &ApiKey) {
+        if !is_use_recorded(key, self.inner.clock.now()) {
+            return;
+        }
+        let (ledger, id) = (self.clone(), key.id);
+        tokio::spawn(async move {
+            if let Err(error) = ledger.record_api_key_use(id).await {
+                tracing::warn!(%error, key = %id, "recording the use of an API key failed");
+            }
+        });
     }
 
-    /// Records that the key was used at this moment.
     #[crate::boxed]
-    pub async fn record_api_key_use(&self, id: AccountId) -> Result<()> {
+    async fn record_api_key_use(&self, id: AccountId) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             api_keys::record_use(&mut change.tx, id, change.now).await?;
             Ok(())
         })
     }
+}
+
+/// Returns true if a use of the key at this time is to be recorded.
+fn is_use_recorded(key: &ApiKey, now: DateTime<Utc>) -> bool {
+    key.last_used_at
+        .is_none_or(|last| last + USE_RECORDED_EVERY <= now)
 }
 
 /// Ends the account's keys for stores that it may no longer manage: a key keeps the others, and ends without any.

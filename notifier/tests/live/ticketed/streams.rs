@@ -143,3 +143,49 @@ async fn a_stream_ends_when_the_account_of_its_token_is_disabled(house: TestLedg
     assert_eq!(stream.next().await, None::<Sent>);
     assert_eq!(pass.stream(&path, &token).await.status, 401);
 }
+
+#[each_database]
+async fn a_key_opens_the_streams_of_its_stores_until_it_ends(house: TestLedger) {
+    let ping_interval = Duration::from_millis(100);
+    let pass = Pass::with(
+        house,
+        NotifierSettings {
+            ping_interval,
+            ..settings()
+        },
+    )
+    .await;
+    let operator = pass.account("root", Role::Operator).await;
+    let elsewhere = pass.house.create_store().await;
+    let make = async |store, action| {
+        let new = NewApiKey {
+            name: "Screen".to_owned(),
+            stores: vec![store],
+            actions: vec![action],
+            expires_at: None,
+            made_by: operator.id,
+        };
+        pass.ledger().create_api_key(&new).await.unwrap()
+    };
+    let (key, text) = make(pass.store, KeyAction::LiveRead).await;
+    let (_, blind) = make(pass.store, KeyAction::OrdersRead).await;
+    let (_, others) = make(elsewhere, KeyAction::LiveRead).await;
+    let path = format!("/stores/{}", pass.store);
+    assert_eq!(pass.stream(&path, &blind).await.status, 404);
+    assert_eq!(pass.stream(&path, &others).await.status, 404);
+    assert_eq!(
+        pass.stream(&path, &text[..text.len() - 1]).await.status,
+        401
+    );
+    let mut stream = pass.stream(&path, &text).await;
+    let hello: Value = serde_json::from_str(&stream.event().await.data).unwrap();
+    assert_eq!(hello["type"], "hello");
+    pass.ledger().end_api_key(key.id).await.unwrap();
+    let end = stream.event().await;
+    assert_eq!(
+        (&*end.kind, &*end.data),
+        ("close", r#"{"code":4401,"reason":"revoked"}"#)
+    );
+    assert_eq!(stream.next().await, None::<Sent>);
+    assert_eq!(pass.stream(&path, &text).await.status, 401);
+}
