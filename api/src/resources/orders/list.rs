@@ -48,7 +48,7 @@ enum Table {
 
 /// One page of orders.
 #[derive(Debug, Object)]
-#[oai(rename = "Page_Order")]
+#[oai(rename = "OrderPage")]
 struct OrderPage {
     items: Vec<OrderView>,
     /// Value of `cursor` for the next page; null on the last page.
