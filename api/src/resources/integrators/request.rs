@@ -37,7 +37,7 @@ pub(super) struct NewIntegratorBody {
     /// Default `order`.
     format: Option<Format>,
     /// Default: placed and cancelled; for `delivery`, dispatched and cancelled; for `push`, every change.
-    #[oai(validator(min_items = 1, max_items = 5, unique_items))]
+    #[oai(validator(min_items = 1, max_items = 6, unique_items))]
     events: Option<Vec<HandoffEvent>>,
     /// An https address without credentials.
     url: WebAddress,
@@ -78,7 +78,7 @@ pub(super) struct IntegratorPatch {
     name: MaybeUndefined<String>,
     kind: MaybeUndefined<IntegratorKind>,
     format: MaybeUndefined<Format>,
-    #[oai(validator(min_items = 1, max_items = 5, unique_items))]
+    #[oai(validator(min_items = 1, max_items = 6, unique_items))]
     events: MaybeUndefined<Vec<HandoffEvent>>,
     url: MaybeUndefined<WebAddress>,
     required: MaybeUndefined<bool>,
