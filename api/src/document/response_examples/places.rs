@@ -42,7 +42,7 @@ pub(super) fn product() -> Value {
         "id": PRODUCT, "store_id": STORE, "sku": "ESP", "name": "Espresso", "description": null,
         "price": euros(250), "option_group_ids": [OPTION_GROUP], "available": true, "available_from": null, "stock": 40, "sold_out": false,
         "categories": [{"category_id": CATEGORY, "position": 1}], "image_url": "https://cafe.example/espresso.webp",
-        "allergens": [], "diets": ["vegan"],
+        "allergens": ["milk"], "diets": ["vegetarian"],
         "translations": {"de": {"name": "Espresso", "description": "Kurz und stark"}},
         "archived_at": null, "version": 1, "created_at": at(OPENED),
     })

@@ -96,7 +96,11 @@ impl ProductView {
             name: product.name.clone(),
             description: product.description.clone(),
             price: product.price.into(),
-            option_group_ids: product.option_group_ids.iter().map(|id| id.uuid()).collect(),
+            option_group_ids: product
+                .option_group_ids
+                .iter()
+                .map(|id| id.uuid())
+                .collect(),
             available: product.is_available(now),
             available_from: product.comes_back_at(now).map(Into::into),
             stock: product.stock,
