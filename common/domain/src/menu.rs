@@ -130,7 +130,7 @@ pub enum Image {
     Uploaded(ImageId),
 }
 
-/// What only menus show of a product.
+/// Fields of a product that only menus show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Details {
     /// By category id.

@@ -35,7 +35,7 @@ pub mod categories;
 pub mod images;
 /// Look-ups and writes of intake, many orders at once.
 pub mod intake;
-/// What a menu is made from, and its version.
+/// Parts of a menu, and its version.
 pub mod menus;
 /// Groups of options that products offer.
 pub mod option_groups;

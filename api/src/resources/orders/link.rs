@@ -27,7 +27,7 @@ pub(crate) struct OrderLinks(pub(crate) ApiState);
 /// A link for the customer of an order.
 #[derive(Debug, Object)]
 pub(super) struct OrderLink {
-    /// Address of the order's status page. Whoever has it sees the order as guests do; it allows nothing else.
+    /// Address of the order's status page. Everyone who has it sees the order as guests do; it allows nothing else.
     url: String,
     token: String,
     expires_at: Time,
