@@ -32,5 +32,7 @@ pub(crate) mod scalars;
 pub mod front;
 /// Rate limits.
 pub mod limits;
+/// Content security policies.
+pub(crate) mod policy;
 /// `X-Request-Id`.
 pub mod request_id;

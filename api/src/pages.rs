@@ -11,20 +11,11 @@ use platform::secrets::sha256;
 use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::state::ApiState;
+use crate::{http::policy, state::ApiState};
 
 #[derive(RustEmbed)]
 #[folder = "../web"]
 struct Files;
-
-/// Content security policy of our own pages: same origin only, nothing inline, no framing.
-pub(crate) const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; \
-     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
-/// Content security policy of responses that are not pages.
-pub(crate) const NO_PAGE_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-/// Content security policy of the documentation page, whose script and styles are inline.
-pub(crate) const DOCS_POLICY: &str = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
 
 /// Pages that are a file as it is, by their path. `/` leads to what fits; the scripts do the rest.
 const PAGES: &[(&str, &str)] = &[
@@ -119,7 +110,7 @@ fn revalidated(
     // In a 304 as well: its headers replace those that the browser has kept with the page. A service worker obeys the
     // policy of its own script.
     if name.ends_with(".html") || name == SERVICE_WORKER {
-        response = response.header(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        response = response.header(header::CONTENT_SECURITY_POLICY, policy::PAGE);
     }
     if known.is_some_and(|tags| {
         tags.split(',')

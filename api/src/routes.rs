@@ -4,7 +4,12 @@ use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync
 use poem_openapi::OpenApiService;
 
 use crate::{
-    document, guard::Guarded, http::problem, pages, resources::resources, state::ApiState,
+    document,
+    guard::Guarded,
+    http::{policy, problem},
+    pages,
+    resources::resources,
+    state::ApiState,
 };
 
 /// Returns all routes of the API. Mount them beside the process's other routes, all inside one [`crate::Front`].
@@ -49,7 +54,7 @@ fn docs() -> impl Endpoint + 'static {
         let page = Response::builder()
             .content_type("text/html; charset=utf-8")
             .header("Vary", "Accept-Encoding")
-            .header("Content-Security-Policy", pages::DOCS_POLICY);
+            .header("Content-Security-Policy", policy::DOCS);
         if pages::takes_gzip(request.headers()) {
             page.header("Content-Encoding", "gzip")
                 .body(document::page_in_gzip())

@@ -15,10 +15,10 @@ use tracing::Instrument;
 use crate::{
     http::{
         body::{self, BodyLimit},
+        policy,
         problem::Problem,
         request_id::{REQUEST_ID, RequestId},
     },
-    pages,
     state::ApiState,
 };
 
@@ -159,7 +159,7 @@ fn finish(response: &mut Response, request_id: &RequestId, cors_origin: Option<H
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // The address of the guest page contains the session's code.
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, pages::NO_PAGE_POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy::NO_PAGE),
         (header::CACHE_CONTROL, "no-store"),
     ];
     for (name, value) in defaults {

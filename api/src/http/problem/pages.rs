@@ -10,7 +10,7 @@ use poem::{
 use serde_json::{Value, json};
 
 use super::{FieldError, Problem, Reason};
-use crate::pages::PAGE_POLICY;
+use crate::http::policy;
 
 pub(crate) fn routes(route: Route) -> Route {
     route
@@ -117,7 +117,7 @@ fn page(title: &str, body: &str) -> Response {
          {body}</main>\n</body>\n</html>\n"
     );
     let mut response = with_headers(Html(html).into_response());
-    let policy = HeaderValue::from_static(PAGE_POLICY);
+    let policy = HeaderValue::from_static(policy::PAGE);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response

@@ -1,0 +1,10 @@
+//! Content security policies of answers.
+
+/// Content security policy of our own pages: same origin only, nothing inline, no framing.
+pub(crate) const PAGE: &str = "default-src 'self'; img-src 'self' data:; connect-src 'self' ws: wss:; object-src 'none'; \
+     base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// Content security policy of responses that are not pages.
+pub(crate) const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
+/// Content security policy of the documentation page, whose script and styles are inline.
+pub(crate) const DOCS: &str = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+     img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
