@@ -63,7 +63,7 @@ with AuthenticatedClient(base_url=url, token=pair.access) as client:
 
     read = ok(get_order.sync_detailed(order.id, client=client), 200, m.Order)
     assert read.id == order.id and isinstance(read.status, m.OrderStatus)
-    page = ok(list_orders.sync_detailed(client=client, store_id=store.id, limit=1), 200, m.PageOrder)
+    page = ok(list_orders.sync_detailed(client=client, store_id=store.id, limit=1), 200, m.OrderPage)
     assert [one.id for one in page.items] == [order.id] and page.next_cursor is None
 
     unknown = ok(get_order.sync_detailed(uuid.uuid4(), client=client), 404, m.Problem)
