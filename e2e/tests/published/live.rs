@@ -34,6 +34,9 @@ const OPTIONAL: &[&str] = &[
     "Order/next",
     "Session/store_id",
     "Session/stream",
+    "Actor/id",
+    "Actor/name",
+    "Actor/role",
 ];
 /// Schemas of queries, in which everything is optional.
 const QUERIES: &[&str] = &["Resume", "ResumeWithTicket", "WithTicket"];

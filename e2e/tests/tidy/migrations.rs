@@ -115,7 +115,7 @@ fn comparable(snapshot: &str) -> BTreeSet<String> {
 fn to_sqlite_type(word: &str) -> &str {
     match word.split('(').next() {
         Some("binary" | "varbinary" | "blob" | "mediumblob") => "blob",
-        Some("varchar" | "char" | "datetime" | "json") => "text",
+        Some("varchar" | "char" | "datetime" | "json" | "mediumtext") => "text",
         Some("boolean" | "bigint" | "int") => "integer",
         Some("double") => "real",
         _ => word,
