@@ -32,7 +32,7 @@ enum Query {
     CountAll,
     Stats,
     StatsOfStore,
-    Page(OrderFilter, Option<OrderId>),
+    Page(Box<OrderFilter>, Option<OrderId>),
 }
 
 pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
@@ -150,7 +150,7 @@ fn questions(history: &History) -> Vec<Question> {
         ..all()
     };
     let failed = || vec![OrderStatus::Failed];
-    let page = |filter| Query::Page(filter, None);
+    let page = |filter| Query::Page(Box::new(filter), None);
     let question = |what, asked| Question {
         what,
         asked,
@@ -163,7 +163,7 @@ fn questions(history: &History) -> Vec<Question> {
         question("orders, the first page", page(all())),
         question(
             "orders, a page after 95 % of all",
-            Query::Page(all(), Some(history.early)),
+            Query::Page(Box::new(all()), Some(history.early)),
         ),
         question(
             "failed orders",
@@ -190,10 +190,10 @@ fn questions(history: &History) -> Vec<Question> {
         question(
             "failed orders of the busiest store, after 95 % of all",
             Query::Page(
-                OrderFilter {
+                Box::new(OrderFilter {
                     statuses: failed(),
                     ..store()
-                },
+                }),
                 Some(history.early),
             ),
         ),
@@ -231,7 +231,7 @@ async fn ask(
         }
         Query::Page(filter, after) => {
             let page = ledger.orders(filter, *after, PAGE).await?;
-            let expected = match filter {
+            let expected = match filter.as_ref() {
                 OrderFilter {
                     reference: Some(_), ..
                 } => 1,

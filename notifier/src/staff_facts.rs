@@ -14,7 +14,10 @@ use crate::protocol::staff_fields;
 const MAX_CACHED: usize = 1000;
 
 #[derive(Debug, Default)]
-pub(crate) struct StaffFacts(Mutex<HashMap<(OrderId, i64), Arc<OnceCell<Bytes>>>>);
+pub(crate) struct StaffFacts(Mutex<HashMap<(OrderId, i64), Cell>>);
+
+/// The facts of one event, read by whoever asks first.
+type Cell = Arc<OnceCell<Bytes>>;
 
 impl StaffFacts {
     /// Returns the fields that staff see with the event `seq` of an order, at which its status was `status`. They are
@@ -35,7 +38,7 @@ impl StaffFacts {
         Ok(read.await?.clone())
     }
 
-    fn cell(&self, id: OrderId, seq: i64) -> Arc<OnceCell<Bytes>> {
+    fn cell(&self, id: OrderId, seq: i64) -> Cell {
         // Poisoning is ignored: no panic under the lock can leave the map half-changed.
         let mut cells = self.0.lock();
         if cells.len() >= MAX_CACHED {

@@ -17,14 +17,14 @@ pub mod account;
 pub mod api_key;
 /// The number of orders that a store takes for one time, and how busy it is.
 pub mod capacity;
-/// Opening hours of stores.
-pub mod opening;
 /// Uploaded images, of which only the picture is kept.
 pub mod image;
 /// Languages of texts.
 pub mod language;
 /// Menus, as people read them.
 pub mod menu;
+/// Opening hours of stores.
+pub mod opening;
 /// Options of products: which of them go together, and what they cost.
 pub mod options;
 /// Orders and their items.

@@ -15,9 +15,7 @@ pub async fn acting<T>(actor: Actor, work: impl Future<Output = T>) -> T {
 
 /// Returns the actor of this task: the system, if there is no request.
 pub(crate) fn current() -> Actor {
-    ACTOR
-        .try_with(Actor::clone)
-        .unwrap_or_else(|_| Actor::SYSTEM)
+    ACTOR.try_with(Actor::clone).unwrap_or(Actor::SYSTEM)
 }
 
 impl Change<'_> {

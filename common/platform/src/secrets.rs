@@ -216,7 +216,7 @@ mod tests {
         assert_eq!(
             format!("{:?}", Keys::seeded(1)),
             "Keys { encryption: SealingKey(***), jwt: SigningKey(***), cache: SigningKey(***), \
-             fingerprint: SigningKey(***) }"
+             fingerprint: SigningKey(***), links: SigningKey(***) }"
         );
     }
 

@@ -62,7 +62,7 @@ pub async fn list(
         let read: Vec<Record> = read_rows(rows)?;
         found.extend(read);
     }
-    found.sort_by(|a, b| b.id.cmp(&a.id));
+    found.sort_by_key(|record| std::cmp::Reverse(record.id));
     found.truncate(limit as usize);
     Ok(found)
 }

@@ -70,7 +70,8 @@ pub async fn insert(tx: &mut Tx, movement: &Movement) -> Result<()> {
 /// Returns the product's movements, newest first. Only tests read single movements so far.
 #[cfg(any(test, feature = "testing"))]
 pub async fn of_product(tx: &mut Tx, product: ProductId, limit: u32) -> Result<Vec<Movement>> {
-    let rows: Vec<(Uuid, i64, Text, Option<AccountId>, DateTime<Utc>)> = fetch_all!(
+    type Read = (Uuid, i64, Text, Option<AccountId>, DateTime<Utc>);
+    let rows: Vec<Read> = fetch_all!(
         tx,
         "SELECT id, delta, reason, account_id, created_at FROM stock_movements \
          WHERE product_id = ? ORDER BY id DESC LIMIT ?",

@@ -44,8 +44,10 @@ const CATEGORIES: &[(&str, &str, u32)] = &[
     ("Sweets", "Süßes", 0),
 ];
 
-/// Name, fewest and most options; then each option's name, price in cents and whether it is the default.
-const CHOICES: &[(&str, u32, u32, &[(&str, i64, bool)])] = &[
+/// Name, fewest and most options; then each option's name, price in cents, and true if it is the default.
+type Choices = (&'static str, u32, u32, &'static [(&'static str, i64, bool)]);
+
+const CHOICES: &[Choices] = &[
     (
         "Size",
         1,

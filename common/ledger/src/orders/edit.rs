@@ -325,7 +325,8 @@ async fn check_still_sold(
     item: &Item,
 ) -> ChangeResult<(), EditRefused> {
     let found = lines::find_sold(&mut change.tx, order.store_id, item.product_id).await?;
-    let is_sold = |(product, groups)| lines::is_still_sold(&product, &groups, &item.options, change.now);
+    let is_sold =
+        |(product, groups)| lines::is_still_sold(&product, &groups, &item.options, change.now);
     if found.is_some_and(is_sold) {
         Ok(())
     } else {
