@@ -197,6 +197,13 @@ def create_product(world, case, places, body):
         body["sku"] = unused("sku")
 
 
+def edit_product(world, case, places, body):
+    create_product(world, case, places, body)
+    places["id"] = world.product
+    for field in ("store_id", "price", "until", "option_group_ids"):
+        body.pop(field, None)
+
+
 def has_options(world, body):
     """Makes the options of a group new ones in the store's currency, and its bounds fit."""
     for option in body.get("options") or []:
@@ -271,6 +278,7 @@ OPERATIONS = {
     ("POST", "/sessions/{code}/code"): end_session,
     ("POST", "/categories"): create_category,
     ("POST", "/products"): create_product,
+    ("PATCH", "/products/{id}"): edit_product,
     ("POST", "/option-groups"): create_option_group,
     ("PATCH", "/option-groups/{id}"): on_option_group,
     ("DELETE", "/option-groups/{id}"): on_option_group,
