@@ -123,6 +123,11 @@ fn bounds(members: &mut Map<String, Value>) {
     let Some(name) = members.get("format").and_then(Value::as_str) else {
         return;
     };
+    if name == "image" {
+        // 3.1 has no format for bytes. Generated clients read them by this one all the same.
+        members.insert("format".into(), json!("binary"));
+        return;
+    }
     if name == "binary" {
         // 3.1 has no such format, and what has it here is text (CSV), which generated clients would read as bytes.
         members.remove("format");

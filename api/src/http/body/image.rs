@@ -19,7 +19,7 @@ pub(crate) struct ImageBody(pub(crate) CleanImage);
 pub(crate) fn media_types() -> Vec<MetaMediaType> {
     let media_type = |kind: ImageKind| MetaMediaType {
         content_type: kind.content_type(),
-        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary"))),
+        schema: MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "image"))),
     };
     ImageKind::ALL.map(media_type).into()
 }
