@@ -6,25 +6,7 @@ use super::{Rule, Source};
 const LINES_AT_MOST: usize = 450;
 
 /// Longer files, each with the reason why it is not split.
-const LONGER: &[(&str, &str)] = &[
-    ("api/tests/api/menus.rs", "one story of a menu"),
-    (
-        "common/ledger/src/menus/tests.rs",
-        "one subject, the menu's stamp",
-    ),
-    (
-        "common/ledger/src/orders/tests/later.rs",
-        "one subject, orders for later",
-    ),
-    (
-        "common/ledger/src/option_groups/tests/model.rs",
-        "one model",
-    ),
-    (
-        "common/ledger/src/histories/play.rs",
-        "one player of the model's moves",
-    ),
-];
+const LONGER: &[(&str, &str)] = &[];
 
 fn lines_where(source: &Source, matches: impl Fn(&str) -> bool) -> Vec<usize> {
     let numbered = source.text.lines().enumerate();

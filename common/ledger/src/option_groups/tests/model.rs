@@ -1,5 +1,8 @@
 //! Random menus, options and edits against a model that is written by hand and uses no rule of `domain`.
 
+mod menu;
+mod rules;
+
 use std::collections::BTreeMap;
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -63,78 +66,11 @@ struct Game<'s> {
     seen: BTreeMap<Said, u32>,
 }
 
-impl ModelLine {
-    fn unit(&self) -> i64 {
-        let options = self.options.values();
-        BASE + options
-            .map(|(quantity, price, _)| i64::from(*quantity) * price)
-            .sum::<i64>()
-    }
-}
-
-impl ModelOrder {
-    fn holds(&self, products: usize) -> Vec<i64> {
-        let mut holds = vec![0; products];
-        for line in self.lines.iter().filter(|_| !self.is_draft) {
-            holds[0] += i64::from(line.quantity);
-            for (quantity, _, product) in line.options.values() {
-                if let Some(product) = product {
-                    holds[*product] += i64::from(line.quantity) * i64::from(*quantity);
-                }
-            }
-        }
-        holds
-    }
-}
-
 type Asked = Vec<(OptionId, u32)>;
 /// Quantity, price of one piece, and options with their quantities and prices.
 type ShownItem = (u32, i64, Vec<(OptionId, u32, i64)>);
 
 impl Game<'_> {
-    /// Returns the line as it is sold today; an error if the options do not fit, and true if one is unavailable.
-    fn choose(
-        &self,
-        quantity: u32,
-        asked: &[(OptionId, u32)],
-        is_repeated: bool,
-    ) -> Option<(ModelLine, bool)> {
-        let mut line = ModelLine {
-            quantity,
-            options: BTreeMap::new(),
-        };
-        let mut is_unavailable = false;
-        let mut known = 0;
-        for group in &self.groups {
-            let ids: Vec<OptionId> = group.options.iter().map(|one| one.id).collect();
-            let named: BTreeMap<OptionId, u32> = asked
-                .iter()
-                .filter(|(id, _)| ids.contains(id))
-                .copied()
-                .collect();
-            known += named.len();
-            let takes_defaults = named.is_empty() && (!is_repeated || group.min >= 1);
-            let mut sum = 0;
-            for one in &group.options {
-                let by_default = u32::from(takes_defaults && one.is_default);
-                let quantity = named.get(&one.id).copied().unwrap_or(by_default);
-                sum += quantity;
-                if quantity > 0 {
-                    is_unavailable |= !one.available;
-                    let product = one
-                        .product_id
-                        .map(|id| self.counted.iter().position(|one| *one == id).unwrap());
-                    line.options.insert(one.id, (quantity, one.price, product));
-                }
-            }
-            if !(group.min..=group.max).contains(&sum) {
-                return None;
-            }
-        }
-        // Foreign ones and those that are named twice.
-        (known == asked.len() && line.unit() >= 0).then_some((line, is_unavailable))
-    }
-
     fn some_options(&mut self) -> Asked {
         let ids: Vec<OptionId> = self
             .groups
@@ -154,42 +90,6 @@ impl Game<'_> {
             _ => {}
         }
         asked
-    }
-
-    /// Returns the result that the model expects of an order with these lines instead of what it holds.
-    fn judge(&self, lines: &[Option<(ModelLine, bool)>], is_draft: bool, held: &[i64]) -> Said {
-        if lines.iter().any(Option::is_none) {
-            return Said::Wrong;
-        }
-        if is_draft {
-            return Said::Done;
-        }
-        if lines
-            .iter()
-            .flatten()
-            .any(|(_, is_unavailable)| *is_unavailable)
-        {
-            return Said::OptionUnavailable;
-        }
-        let order = ModelOrder {
-            is_draft,
-            lines: lines
-                .iter()
-                .flatten()
-                .map(|(line, _)| line.clone())
-                .collect(),
-        };
-        self.judge_stock(&order, held)
-    }
-
-    fn judge_stock(&self, order: &ModelOrder, held: &[i64]) -> Said {
-        let holds = order.holds(self.counted.len());
-        let mut all = holds.iter().zip(held).zip(&self.left);
-        if all.any(|((holds, held), left)| holds - held > *left) {
-            Said::Short
-        } else {
-            Said::Done
-        }
     }
 
     async fn step(&mut self) -> Result<(), String> {
@@ -384,46 +284,6 @@ impl Game<'_> {
             *left += held;
         }
         Ok(())
-    }
-
-    /// Changes a group: prices, availability, defaults, bounds; or an option is removed or added.
-    async fn edit_menu(&mut self) -> Result<(), String> {
-        let at = self.random.random_range(0..self.groups.len());
-        let group = self.groups[at].clone();
-        let mut new: Vec<NewOption> = (0..group.options.len()).map(|n| kept(&group, n)).collect();
-        let which = self.random.random_range(0..new.len());
-        match self.random.random_range(0..5) {
-            0 => new[which].available = !new[which].available,
-            1 => new[which].price = euros(self.random.random_range(-150..300)),
-            2 => new[which].is_default = !new[which].is_default,
-            3 if new.len() > 1 => drop(new.remove(which)),
-            _ => new.push(self.new_option()),
-        }
-        let defaults = new.iter().filter(|one| one.is_default).count();
-        let max = self
-            .random
-            .random_range(1..4)
-            .max(u32::try_from(defaults).unwrap());
-        let edit = OptionGroupEdit {
-            min: Some(self.random.random_range(0..=max.min(1))),
-            max: Some(max),
-            options: Some(new),
-            ..OptionGroupEdit::default()
-        };
-        let ledger = &self.scene.house.ledger;
-        let edited = ledger.edit_option_group(group.id, Some(group.version), edit);
-        self.groups[at] = edited.await.unwrap();
-        Ok(())
-    }
-
-    fn new_option(&mut self) -> NewOption {
-        let product = self.random.random_range(0..self.counted.len() + 2);
-        NewOption {
-            available: self.random.random_range(0..6) > 0,
-            is_default: false,
-            product_id: self.counted.get(product).copied(),
-            ..super::option("one", self.random.random_range(-150..300))
-        }
     }
 
     fn all_available(&self, line: &ModelLine) -> bool {
