@@ -402,7 +402,6 @@ fn one_file_picks_http_statuses() {
         "api/src/http/etag.rs",
         "api/src/http/front.rs",
         "api/src/pages.rs",
-        "api/src/pages/guest.rs",
     ];
     Rule {
         law: "api picks an HTTP status in api/src/http/problem.rs only",
