@@ -14,6 +14,7 @@ const API = "/api/v1";
 
 export class Desk {
   #known = new Map(); // sessions with their codes, by code
+  #asked = new Map(); // how often each thing was asked for
   #drawing = false;
   #codesAsked = false;
 
@@ -41,7 +42,7 @@ export class Desk {
     this.line.start();
     this.loadClosed();
     this.loadOpening();
-    this.account.call({ path: `${API}/stores/${this.id}` }).then((outcome) => outcome.kind === "done" && this.store.set(outcome.body));
+    this.loadStore();
   }
 
   stop() {
@@ -54,6 +55,11 @@ export class Desk {
 
   #snapshot(hello) {
     this.model.restart(hello);
+    // A snapshot carries none of these, and what changed before it is told by no event.
+    this.loadOpening();
+    this.loadStore();
+    if (this.products.value) this.loadProducts();
+    if (this.closed.value.loaded) this.loadClosed();
     this.#after();
   }
 
@@ -221,10 +227,23 @@ export class Desk {
     return outcome.body;
   }
 
+  async loadStore() {
+    const outcome = await this.#latest("store", { path: `${API}/stores/${this.id}` });
+    if (outcome?.kind === "done") this.store.set(outcome.body);
+  }
+
   /** Reads if the store is open, until when, and how busy it is. */
   async loadOpening() {
-    const outcome = await this.account.call({ path: `${API}/stores/${this.id}/opening` });
-    if (outcome.kind === "done") this.opening.set(outcome.body);
+    const outcome = await this.#latest("opening", { path: `${API}/stores/${this.id}/opening` });
+    if (outcome?.kind === "done") this.opening.set(outcome.body);
+  }
+
+  /** Asks, and returns null if the same was asked again meanwhile: that answer is newer. */
+  async #latest(what, request) {
+    const asked = (this.#asked.get(what) ?? 0) + 1;
+    this.#asked.set(what, asked);
+    const outcome = await this.account.call(request);
+    return this.#asked.get(what) === asked ? outcome : null;
   }
 
   setBusy(adds_minutes) {
