@@ -59,6 +59,7 @@ dying_at! {
     work_after_receive: "work.after_receive",
     work_after_note: "work.after_note",
     claim_after_locks: "claim.after_locks",
+    attempt_after_outcome_locks: "attempt.after_outcome_locks",
     claim_before_commit: "claim.before_commit",
     claim_after_commit: "claim.after_commit",
     attempt_before_send: "attempt.before_send",

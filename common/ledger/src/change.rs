@@ -1,6 +1,7 @@
 //! A transaction that changes the ledger, with the events and hints it will publish and its retries after lost locks.
 
 mod failure;
+mod rows;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -49,6 +50,7 @@ pub(crate) struct Change<'l> {
     menus: BTreeSet<StoreId>,
     events: Vec<Event>,
     hints: Vec<Hint>,
+    rows: rows::Rows,
     pub(crate) records: Vec<Record>,
     request: Option<&'l Request>,
     resource: Option<Uuid>,
@@ -60,6 +62,8 @@ struct Stream {
     store_id: StoreId,
     last_seq: i64,
     new_events: i64,
+    /// Those of them that the stream's row counts by now.
+    counted_events: i64,
 }
 
 impl<'l> Change<'l> {
@@ -77,6 +81,7 @@ impl<'l> Change<'l> {
             menus: BTreeSet::new(),
             events: Vec::new(),
             hints: Vec::new(),
+            rows: rows::Rows::default(),
             records: Vec::new(),
             request: None,
             resource: None,
@@ -107,6 +112,7 @@ impl<'l> Change<'l> {
             store_id,
             last_seq,
             new_events: 0,
+            counted_events: 0,
         });
     }
 
@@ -185,7 +191,7 @@ impl<'l> Change<'l> {
         }
     }
 
-    /// Writes counters, events and outbox rows, commits, and offers the rows to the [`super::Wake`] port.
+    /// Writes what waits, counters, events and outbox rows, commits, and offers the rows to the [`super::Wake`] port.
     pub(crate) async fn commit(mut self, points: CrashPoints) -> store::Result<()> {
         let rows = self.write_announcements().await?;
         if let Some((before, _)) = points.0 {
@@ -229,6 +235,7 @@ impl<'l> Change<'l> {
         if let Some(request) = self.request {
             request.write_resource(&mut self.tx, self.resource).await?;
         }
+        self.write_gathered().await?;
         for (store, by) in &self.tallies {
             if !store::stats::correct(&mut self.tx, *store, by).await? {
                 tracing::error!(%store, "the store's tally row is missing; GET /stats is wrong for this store");
@@ -237,8 +244,11 @@ impl<'l> Change<'l> {
         let counted: Vec<(Counter, StreamId, i64)> = self
             .streams
             .iter()
-            .filter(|(_, stream)| stream.new_events > 0)
-            .map(|(id, stream)| (stream.counter, *id, stream.new_events))
+            .map(|(id, stream)| {
+                let uncounted = stream.new_events - stream.counted_events;
+                (stream.counter, *id, uncounted)
+            })
+            .filter(|(.., uncounted)| *uncounted > 0)
             .collect();
         store::events::count_up(&mut self.tx, &counted).await?;
         store::events::insert(&mut self.tx, &self.events).await?;

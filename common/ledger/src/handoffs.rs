@@ -41,7 +41,7 @@ pub use store::handoffs::HandoffFilter;
 
 pub(crate) use claim::FAILED_CLAIM_DELAY;
 pub(crate) use conclude::{AttemptResult, conclude, has_an_open_attempt, lock};
-pub(crate) use conclude_batch::{Queue, start_writers};
+pub(crate) use conclude_batch::{Queues, start_writers};
 
 pub(crate) use order_effects::{
     acknowledge_by_callback, fail, hint_next, move_delivery, withdraw_from_order,

@@ -150,7 +150,7 @@ pub(crate) struct Inner {
     intake: intake::Queue,
     held_orders: intake::Lines,
     held_rows: permits::HeldRowPermits,
-    acknowledgements: handoffs::Queue,
+    outcomes: handoffs::Queues,
     /// Shared with the tasks that commit, hear of events and compare them with the database; guarded inside.
     epochs: epochs::Memory,
 }
@@ -184,7 +184,7 @@ impl Ledger {
             intake: intake::start_writers(inner, parts.settings.intake),
             held_orders: intake::Lines::new(parts.settings.intake.queue_capacity),
             held_rows: permits::HeldRowPermits::default(),
-            acknowledgements: handoffs::start_writers(inner),
+            outcomes: handoffs::start_writers(inner),
             epochs: epochs::Memory::default(),
             parts,
         });

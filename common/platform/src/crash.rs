@@ -13,6 +13,7 @@ pub const POINTS: &[&str] = &[
     "work.after_receive",
     "work.after_note",
     "claim.after_locks",
+    "attempt.after_outcome_locks",
     "claim.before_commit",
     "claim.after_commit",
     "attempt.before_send",

@@ -9,6 +9,7 @@ use crate::{
     fetch_optional_scalar, insert_many, read_all, read_in,
     rows::{ReadRow, Row, Text, optional_text},
     tx::Tx,
+    update_many,
 };
 use domain::{
     handoff::{Attempt, AttemptOutcome},
@@ -30,15 +31,19 @@ pub struct NewAttempt {
     pub started_at: DateTime<Utc>,
 }
 
-/// The end of an attempt.
-#[derive(Clone, Copy, Debug)]
-pub struct Ended<'a> {
+/// The end of an open attempt.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    pub handoff_id: HandoffId,
+    pub round: u32,
+    pub n: u32,
     pub outcome: AttemptOutcome,
     /// False if it uses up none of `max_attempts`.
     pub counted: bool,
     pub http_status: Option<u16>,
-    pub error: Option<&'a str>,
-    pub answer: Option<&'a [u8]>,
+    pub error: Option<String>,
+    /// Response body, as far as it is stored.
+    pub answer: Option<Vec<u8>>,
     pub at: DateTime<Utc>,
 }
 
@@ -58,30 +63,24 @@ pub async fn insert(tx: &mut Tx, attempts: &[NewAttempt]) -> Result<()> {
     Ok(())
 }
 
-/// Records the end of an open attempt; an ended one is left as it is.
-pub async fn end(
-    tx: &mut Tx,
-    handoff: HandoffId,
-    round: u32,
-    n: u32,
-    ended: Ended<'_>,
-) -> Result<()> {
-    let answer = ended
-        .answer
-        .map(|answer| &answer[..answer.len().min(MAX_RESPONSE_BYTES)]);
-    execute!(
+/// Records the ends of open attempts of different handoffs; those that have ended are left as they are.
+pub async fn end(tx: &mut Tx, ended: &[Ended]) -> Result<()> {
+    update_many!(
         tx,
-        "UPDATE attempts SET ended_at = ?, outcome = ?, counted = ?, http_status = ?, error = ?, response = ? \
-         WHERE handoff_id = ? AND round = ? AND n = ? AND outcome IS NULL",
-        ended.at,
-        ended.outcome,
-        ended.counted,
-        ended.http_status.map(i32::from),
-        ended.error.map(shortened),
-        answer,
-        handoff,
-        round,
-        n
+        "handoff_id",
+        "UPDATE attempts /*! FORCE INDEX (handoff_id) */ SET ",
+        ended,
+        |row| row.handoff_id,
+        [
+            "ended_at = " row.at, ", ";
+            "outcome = " row.outcome, ", ";
+            "counted = " row.counted, ", ";
+            "http_status = " row.http_status.map(i32::from), ", ";
+            "error = " row.error.as_deref().map(shortened), ", ";
+            "response = " row.answer.as_deref(), " WHERE outcome IS NULL AND ";
+            "n = " row.n, " AND ";
+            "round = " row.round, " AND handoff_id IN (";
+        ]
     );
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Statements over many rows, in few shapes. With MySQL, prepared statements are cached by their text, and one that is
 //! not cached costs another round trip.
 
-use std::collections::BTreeMap;
-
 use sqlx::{Database, Encode, QueryBuilder, Type};
 
 /// Maximum rows of one statement; well below both databases' limits on bound values (65 535 and 32 766).
 pub(crate) const MAX_ROWS: usize = 256;
+/// Maximum rows that one `CASE` tells apart: it looks for each row among all of them.
+pub(crate) const MAX_DIFFERENT: usize = 64;
+/// Longer statements have a multiple of so many rows, so that there are few shapes.
+const STEP: usize = 8;
 
 /// Returns the values, with the last one repeated up to the next power of two, so that `IN` lists have few shapes.
 fn padded<T: Copy>(ids: &[T]) -> impl Iterator<Item = T> {
@@ -32,26 +34,37 @@ where
     }
 }
 
-/// Splits the rows into chunks whose lengths are powers of two: 37 rows become 32, 4 and 1.
+/// Splits the rows into at most three chunks for each [`MAX_ROWS`], in few lengths: 200 rows become 192 and 8, and 63
+/// become 56 and 7.
 pub(crate) fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     std::iter::from_fn(move || {
         if rows.is_empty() {
             return None;
         }
-        let size = MAX_ROWS.min(1 << rows.len().ilog2());
-        let (chunk, rest) = rows.split_at(size);
+        let most = rows.len().min(MAX_ROWS);
+        let unit = match most {
+            MAX_DIFFERENT.. => MAX_DIFFERENT,
+            STEP.. => STEP,
+            _ => 1,
+        };
+        let (chunk, rest) = rows.split_at(most - most % unit);
         rows = rest;
         Some(chunk)
     })
 }
 
-/// Groups the keys by their amounts, so that there is one statement for each distinct amount.
-pub(crate) fn by_amount<K: Copy>(amounts: &BTreeMap<K, i64>) -> BTreeMap<i64, Vec<K>> {
-    let mut groups: BTreeMap<i64, Vec<K>> = BTreeMap::new();
-    for (key, amount) in amounts {
-        groups.entry(*amount).or_default().push(*key);
-    }
-    groups
+/// Splits rows that differ, for [`update_many`]. The last row of a chunk is repeated, so that there are few shapes: the
+/// first of equal cases counts.
+pub(crate) fn different<T>(rows: &[T]) -> impl Iterator<Item = Vec<&T>> {
+    rows.chunks(MAX_DIFFERENT).map(|chunk| {
+        let wanted = if chunk.len() <= STEP {
+            chunk.len()
+        } else {
+            chunk.len().next_multiple_of(STEP)
+        };
+        let last = chunk.last().into_iter().cycle();
+        chunk.iter().chain(last).take(wanted).collect()
+    })
 }
 
 /// Inserts all rows, in chunks:
@@ -71,23 +84,75 @@ macro_rules! insert_many {
 }
 pub(crate) use insert_many;
 
+/// Changes rows that differ from one another, with one statement for each [`MAX_DIFFERENT`]; each value is a `CASE` of the
+/// key. Returns how many rows were changed. `$before` and `$after` are the SQL around that `CASE`, and the last of them
+/// ends in `IN (`:
+/// `update_many!(tx, "id", "UPDATE t SET ", rows, |row| row.id, ["a = " row.a, ", "; "b = " row.b, " WHERE id IN ("])`
+macro_rules! update_many {
+    ($tx:expr, $key:literal, $sql:expr, $rows:expr, |$row:ident| $id:expr,
+     [$($before:literal $value:expr, $after:literal);+ $(;)?]) => {{
+        let mut changed: u64 = 0;
+        for chunk in $crate::bulk::different($rows) {
+            changed += $crate::on!(&mut *$tx, |conn| {
+                let mut query = sqlx::QueryBuilder::new($sql);
+                $(
+                    query.push(concat!($before, "CASE ", $key));
+                    for $row in &chunk {
+                        query.push(" WHEN ").push_bind($id).push(" THEN ").push_bind($value);
+                    }
+                    query.push(concat!(" END", $after));
+                )+
+                let mut keys = query.separated(", ");
+                for $row in &chunk {
+                    keys.push_bind($id);
+                }
+                query.push(")");
+                query.build().execute(conn).await?.rows_affected()
+            });
+        }
+        changed
+    }};
+}
+pub(crate) use update_many;
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use uuid::Uuid;
 
     #[test]
-    fn rows_go_in_powers_of_two() {
-        let rows = [0; 37];
-        assert_eq!(
-            chunks(&rows).map(<[i32]>::len).collect::<Vec<_>>(),
-            [32, 4, 1]
-        );
-        let rows = [0; 600];
-        assert_eq!(
-            chunks(&rows).map(<[i32]>::len).collect::<Vec<_>>(),
-            [256, 256, 64, 16, 8]
-        );
+    fn rows_go_in_few_statements_of_few_lengths() {
+        let lengths = |many: usize| {
+            let rows = vec![0; many];
+            chunks(&rows).map(<[i32]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(0), [0; 0]);
+        assert_eq!(lengths(63), [56, 7]);
+        assert_eq!(lengths(64), [64]);
+        assert_eq!(lengths(600), [256, 256, 64, 24]);
+        let mut different = std::collections::BTreeSet::new();
+        for many in 1..=MAX_ROWS {
+            let lengths = lengths(many);
+            assert_eq!(lengths.iter().sum::<usize>(), many);
+            assert!(lengths.len() <= 3, "{lengths:?}");
+            different.extend(lengths);
+        }
+        assert_eq!(different.len(), 18);
+    }
+
+    #[test]
+    fn rows_that_differ_are_filled_up_with_their_last() {
+        let lengths = |many: usize| {
+            let rows: Vec<usize> = (0..many).collect();
+            let mut different = different(&rows);
+            let first = different.next().unwrap_or_default();
+            let distinct: std::collections::BTreeSet<_> = first.iter().collect();
+            (distinct.len(), first.len(), different.count())
+        };
+        assert_eq!(lengths(0), (0, 0, 0));
+        assert_eq!(lengths(5), (5, 5, 0));
+        assert_eq!(lengths(9), (9, 16, 0));
+        assert_eq!(lengths(65), (64, 64, 1));
     }
 
     #[test]

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::types::Json;
+use sqlx::{QueryBuilder, types::Json};
 
 use crate::{
+    bulk::{MAX_ROWS, different},
     error::Result,
     execute,
     failures::{MAX_FAILURES, shortened},
-    fetch_all, fetch_optional, fetch_scalar, fetch_scalars, for_update,
+    fetch_all, fetch_optional, fetch_scalar, fetch_scalars, for_update, on, push_ids,
+    rows::text,
     tx::Tx,
 };
 use domain::{
@@ -167,6 +169,39 @@ pub async fn lock_unattached(tx: &mut Tx, integrator: IntegratorId, reference: &
     Ok(())
 }
 
+/// Locks the callbacks that wait for one of these references, each with its integrator, and returns which do.
+pub async fn lock_waiting(
+    tx: &mut Tx,
+    references: &[(IntegratorId, String)],
+) -> Result<Vec<(IntegratorId, String)>> {
+    let mut waiting = Vec::new();
+    // SQLite has one writer and no row locks.
+    let end = tx.pick(") FOR UPDATE", ")");
+    for chunk in different(references) {
+        let rows: Vec<(IntegratorId, Vec<u8>)> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(
+                "SELECT integrator_id, reference FROM callbacks /*! FORCE INDEX (callbacks_by_reference) */ \
+                 WHERE applied_at IS NULL AND order_id IS NULL AND (",
+            );
+            let mut list = query.separated(" OR ");
+            for (integrator, reference) in chunk {
+                list.push("(integrator_id = ")
+                    .push_bind_unseparated(*integrator)
+                    .push_unseparated(" AND reference = ")
+                    .push_bind_unseparated(reference.as_bytes())
+                    .push_unseparated(")");
+            }
+            query.push(end);
+            query.build_query_as().fetch_all(conn).await?
+        });
+        waiting.extend(
+            rows.into_iter()
+                .map(|(id, reference)| (id, text(reference))),
+        );
+    }
+    Ok(waiting)
+}
+
 /// Assigns an order to the callbacks that wait for this reference, and returns how many.
 pub async fn attach(
     tx: &mut Tx,
@@ -287,14 +322,29 @@ pub async fn has_unapplied(
     order: OrderId,
     received_by: DateTime<Utc>,
 ) -> Result<bool> {
-    let left: i64 = fetch_scalar!(
-        tx,
-        "SELECT COUNT(*) FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
-         WHERE order_id = ? AND applied_at IS NULL AND received_at <= ?",
-        order,
-        received_by
-    );
-    Ok(left > 0)
+    Ok(!with_unapplied(tx, &[order], received_by).await?.is_empty())
+}
+
+/// Returns those of these orders that have callbacks which were received by this time and are not applied.
+pub async fn with_unapplied(
+    tx: &mut Tx,
+    orders: &[OrderId],
+    received_by: DateTime<Utc>,
+) -> Result<Vec<OrderId>> {
+    let mut found: Vec<OrderId> = Vec::new();
+    for chunk in orders.chunks(MAX_ROWS) {
+        let rows: Vec<(OrderId,)> = on!(&mut *tx, |conn| {
+            let mut query = QueryBuilder::new(
+                "SELECT DISTINCT order_id FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
+                 WHERE applied_at IS NULL AND received_at <= ",
+            );
+            query.push_bind(received_by).push(" AND order_id IN (");
+            push_ids(&mut query, chunk);
+            query.push(")").build_query_as().fetch_all(conn).await?
+        });
+        found.extend(rows.into_iter().map(|(id,)| id));
+    }
+    Ok(found)
 }
 
 /// Returns the results of all callbacks, in order of receipt.

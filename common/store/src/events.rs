@@ -7,9 +7,10 @@ use sqlx::{QueryBuilder, types::Json};
 use crate::{
     bulk::MAX_ROWS,
     error::Result,
-    execute_in, fetch_in, insert_many, on, push_ids, read_all,
+    fetch_in, insert_many, on, push_ids, read_all,
     rows::{ReadRow, Row},
     tx::Tx,
+    update_many,
 };
 use domain::{
     event::Event,
@@ -24,25 +25,27 @@ pub enum Counter {
     Store,
 }
 
-/// Raises the last numbers of streams whose rows are locked, with one statement per table and amount.
+/// Raises the last numbers of streams whose rows are locked, each by its amount, with one statement for each table.
 pub async fn count_up(tx: &mut Tx, counted: &[(Counter, StreamId, i64)]) -> Result<()> {
-    let mut groups: BTreeMap<(Counter, i64), Vec<StreamId>> = BTreeMap::new();
-    for (counter, id, by) in counted {
-        groups.entry((*counter, *by)).or_default().push(*id);
-    }
-    for ((counter, by), ids) in groups {
-        let sql = match counter {
-            Counter::Session => "UPDATE sessions SET last_seq = last_seq + ",
-            Counter::Order => "UPDATE orders SET last_seq = last_seq + ",
-            Counter::Store => "UPDATE store_counters SET last_seq = last_seq + ",
+    let of = |wanted: Counter| -> Vec<(StreamId, i64)> {
+        let of_table = counted.iter().filter(|(counter, ..)| *counter == wanted);
+        of_table.map(|(_, id, by)| (*id, *by)).collect()
+    };
+    macro_rules! count_up {
+        ($rows:expr, $table:literal, $key:literal, $where:literal) => {
+            update_many!(tx, $key, concat!("UPDATE ", $table, " /*! FORCE INDEX (PRIMARY) */ SET "), &$rows, |row| row.0, [
+                "last_seq = last_seq + " row.1, $where;
+            ])
         };
-        let key = if counter == Counter::Store {
-            " WHERE store_id IN ("
-        } else {
-            " WHERE id IN ("
-        };
-        execute_in!(tx, sql, by, key; &ids);
     }
+    count_up!(of(Counter::Session), "sessions", "id", " WHERE id IN (");
+    count_up!(of(Counter::Order), "orders", "id", " WHERE id IN (");
+    count_up!(
+        of(Counter::Store),
+        "store_counters",
+        "store_id",
+        " WHERE store_id IN ("
+    );
     Ok(())
 }
 

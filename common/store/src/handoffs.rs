@@ -11,20 +11,21 @@ use sqlx::{QueryBuilder, types::Json};
 
 pub(crate) use claim::an_earlier_one_is_open;
 pub use claim::{
-    Candidate, Look, Place, blocked, candidates, claim, due_tests, lock_available, next_due_at,
-    record_claim_failure, record_release_failure, record_withdrawal_failure,
+    Candidate, Look, NewClaim, Place, blocked, candidates, claim, due_tests, lock_available,
+    next_due_at, record_claim_failure, record_release_failure, record_withdrawal_failure,
 };
 pub use list::HandoffFilter;
 pub use list::{Listed, Page, list, listed};
 pub use outcome::{
-    acknowledge, acknowledge_by_callback, close, confirm, count_off, has_open_after, is_overtaken,
-    postpone, put_back, release, renew_fence, reopen, reschedule, schedule_retry,
+    Moved, acknowledge_by_callback, confirm, has_open_after, is_overtaken, put_back, renew_fence,
+    reopen, reschedule, write_moved,
 };
 
 use crate::{
+    bulk::MAX_ROWS,
     error::Result,
     execute, fetch_all, fetch_in, fetch_optional_scalar, for_update, insert_many, on, push_ids,
-    read_all, read_optional,
+    read_all, read_in, read_optional,
     rows::{ReadRow, Row},
     tx::Tx,
 };
@@ -78,6 +79,34 @@ pub struct Stored {
     pub body: Option<Vec<u8>>,
     /// The change that its message tells; `None` for a test, and for one that an older version made.
     pub cause: Option<Cause>,
+}
+
+impl NewHandoff {
+    /// Returns the handoff as it is once it is inserted.
+    #[must_use]
+    pub fn as_inserted(&self) -> Handoff {
+        Handoff {
+            id: self.id,
+            store_id: self.store_id,
+            order_id: self.order_id,
+            integrator_id: self.integrator_id,
+            event: self.event,
+            state: HandoffState::Due,
+            required: self.required,
+            position: self.position,
+            confirmed_at: None,
+            round: 1,
+            attempts: 0,
+            uncounted: 0,
+            max_attempts: self.max_attempts,
+            next_attempt_at: Some(self.due_at),
+            deadline: self.deadline,
+            reference: None,
+            reason: None,
+            created_at: self.created_at,
+            closed_at: None,
+        }
+    }
 }
 
 pub async fn insert(tx: &mut Tx, handoffs: &[NewHandoff]) -> Result<()> {
@@ -141,6 +170,24 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
         order
     );
     Ok(handoffs_of(rows))
+}
+
+/// Returns the handoffs of these orders, in no particular order.
+pub async fn of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> {
+    let mut handoffs = Vec::new();
+    for chunk in orders.chunks(MAX_ROWS) {
+        let rows = read_in!(
+            tx,
+            select!(
+                "NULL AS body, NULL AS cause",
+                "/*! FORCE INDEX (order_id) */ WHERE order_id IN ("
+            ),
+            chunk,
+            ")"
+        );
+        handoffs.extend(handoffs_of(rows));
+    }
+    Ok(handoffs)
 }
 
 /// Returns the same as [`of_order`], with the rows locked by id, for callers that are about to change them.

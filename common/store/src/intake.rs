@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use sqlx::types::Json;
 
 use crate::{
-    bulk::by_amount,
     error::Result,
-    execute_in, fetch_in, read_in,
+    fetch_in, read_in,
     rows::{ReadRow, Row},
     tx::Tx,
+    update_many,
 };
 use domain::{
     capacity::StoreRules,
@@ -116,16 +116,11 @@ pub async fn lock_numbers(
     Ok((numbers, ruled))
 }
 
-/// Raises locked counters, with one statement per distinct amount.
+/// Raises locked counters, each by its amount.
 pub async fn advance_numbers(tx: &mut Tx, counted: &BTreeMap<StoreId, i64>) -> Result<()> {
-    for (by, ids) in by_amount(counted) {
-        execute_in!(
-            tx,
-            "UPDATE store_counters SET last_number = last_number + ",
-            by,
-            " WHERE store_id IN (";
-            &ids
-        );
-    }
+    let counted: Vec<(StoreId, i64)> = counted.iter().map(|(id, by)| (*id, *by)).collect();
+    update_many!(tx, "store_id", "UPDATE store_counters SET ", &counted, |row| row.0, [
+        "last_number = last_number + " row.1, " WHERE store_id IN (";
+    ]);
     Ok(())
 }

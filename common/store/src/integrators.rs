@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 
 pub use breaker::{
-    begin_probe, breakers, count_open_breakers, give_up, given_up, lock_breaker, undo_probe,
+    begin_probe, breakers, count_open_breakers, give_up, given_up, lock_breakers, undo_probe,
     write_breaker,
 };
 pub use health::{RecentOutcomes, last_response_at, recent_outcomes};

@@ -105,7 +105,7 @@ pub use error::{Result, StoreError};
 pub use migrate::migrate;
 pub use tx::Tx;
 
-pub(crate) use bulk::{insert_many, push_ids};
+pub(crate) use bulk::{insert_many, push_ids, update_many};
 pub(crate) use statements::{
     execute, execute_in, fetch, fetch_all, fetch_in, fetch_one, fetch_optional,
     fetch_optional_scalar, fetch_scalar, fetch_scalars, read_all, read_in, read_optional,

@@ -7,7 +7,6 @@ mod row;
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, types::Json};
 use uuid::Uuid;
 
@@ -16,8 +15,8 @@ pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements,
 pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, OrderRow};
 use crate::{
-    error::Result, execute, fetch_in, fetch_optional_scalar, fetch_scalars, for_update,
-    insert_many, on, read_in, read_optional, rows::text, tx::Tx,
+    error::Result, fetch_in, fetch_optional_scalar, fetch_scalars, for_update, insert_many, on,
+    read_in, read_optional, rows::text, tx::Tx, update_many,
 };
 use domain::{
     ids::{IntegratorId, OrderId, SessionId},
@@ -139,23 +138,34 @@ async fn insert_items(tx: &mut Tx, items: &[(OrderId, i32, &Item)]) -> Result<()
     Ok(())
 }
 
-/// Writes the columns that a change of status, of the delivery, or of the time when it is ready changes, and notes the
-/// time of the change.
-pub async fn update_status(tx: &mut Tx, order: &mut Order, now: DateTime<Utc>) -> Result<()> {
-    order.updated_at = Some(now);
-    execute!(
+/// A locked order whose status, delivery or time when it is ready changed.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    pub order: Order,
+    /// New last number of its own stream; `None` keeps the last one.
+    pub last_seq: Option<i64>,
+}
+
+/// Writes the columns that a change of status, of the delivery, or of the time when it is ready changes, with the time
+/// of the change, `updated_at`.
+pub async fn write_changed(tx: &mut Tx, changed: &[Changed]) -> Result<()> {
+    update_many!(
         tx,
-        "UPDATE orders SET status = ?, reason = ?, stock_held = ?, accepted_at = ?, ended_at = ?, delivery = ?, \
-         ready_at = ?, updated_at = ? WHERE id = ?",
-        order.status,
-        order.reason.as_deref(),
-        order.stock_held,
-        order.accepted_at,
-        order.ended_at,
-        order.delivery.as_ref().map(Json),
-        order.timing.ready_at,
-        order.updated_at,
-        order.id
+        "id",
+        "UPDATE orders /*! FORCE INDEX (PRIMARY) */ SET ",
+        changed,
+        |row| row.order.id,
+        [
+            "status = " row.order.status, ", ";
+            "reason = " row.order.reason.as_deref(), ", ";
+            "stock_held = " row.order.stock_held, ", ";
+            "accepted_at = " row.order.accepted_at, ", ";
+            "ended_at = " row.order.ended_at, ", ";
+            "delivery = " row.order.delivery.as_ref().map(Json), ", ";
+            "ready_at = " row.order.timing.ready_at, ", ";
+            "updated_at = " row.order.updated_at, ", ";
+            "last_seq = COALESCE(" row.last_seq, ", last_seq) WHERE id IN (";
+        ]
     );
     Ok(())
 }
@@ -294,16 +304,22 @@ pub async fn find_existing(tx: &mut Tx, ids: &[OrderId]) -> Result<Vec<OrderId>>
     Ok(existing.into_iter().map(|(id,)| id).collect())
 }
 
-/// Returns the integrators that may have received the order: those with an attempt that is open, `acknowledged` or
-/// `unknown`, or that is to be retried after an HTTP response. A 429 is given before the order is looked at.
-pub async fn integrators_reached(tx: &mut Tx, order: OrderId) -> Result<Vec<IntegratorId>> {
-    Ok(fetch_scalars!(
+/// Returns the integrators that may have received each of these orders: those with an attempt that is open,
+/// `acknowledged` or `unknown`, or that is to be retried after an HTTP response. A 429 is given before the order is
+/// looked at.
+pub async fn integrators_reached(
+    tx: &mut Tx,
+    orders: &[OrderId],
+) -> Result<Vec<(OrderId, IntegratorId)>> {
+    Ok(fetch_in!(
         tx,
-        "SELECT DISTINCT h.integrator_id FROM handoffs h JOIN attempts a ON a.handoff_id = h.id \
-         WHERE h.order_id = ? AND h.event IN ('order.placed', 'order.dispatched') \
+        "SELECT DISTINCT /*! STRAIGHT_JOIN */ h.order_id, h.integrator_id FROM handoffs h /*! FORCE INDEX (order_id) */ \
+         JOIN attempts a /*! FORCE INDEX (handoff_id) */ ON a.handoff_id = h.id \
+         WHERE h.event IN ('order.placed', 'order.dispatched') \
          AND (a.outcome IS NULL OR a.outcome IN ('acknowledged', 'unknown') \
-              OR (a.outcome = 'retry' AND a.http_status <> 429))",
-        order
+              OR (a.outcome = 'retry' AND a.http_status <> 429)) AND h.order_id IN (",
+        orders,
+        ")"
     ))
 }
 

@@ -6,7 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use chrono::{DateTime, Utc};
 
 use crate::{
-    error::Result, execute, fetch_all, fetch_in, fetch_optional, fetch_scalar, insert_many, tx::Tx,
+    error::Result, execute, execute_in, fetch_all, fetch_in, fetch_optional, fetch_scalar,
+    insert_many, tx::Tx,
 };
 use domain::{
     capacity::{Hold, Load, Slot},
@@ -93,14 +94,9 @@ pub async fn replace(tx: &mut Tx, order: OrderId, hold: &Hold) -> Result<()> {
     Ok(())
 }
 
-/// Gives the order's capacity back if its time lies ahead; once it has come, the kitchen has used it.
-pub async fn give_back(tx: &mut Tx, order: OrderId, now: DateTime<Utc>) -> Result<()> {
-    execute!(
-        tx,
-        "DELETE FROM slot_holds WHERE order_id = ? AND ready_at > ?",
-        order,
-        now
-    );
+/// Gives the capacity of these orders back whose time lies ahead; once it has come, the kitchen has used it.
+pub async fn give_back(tx: &mut Tx, orders: &[OrderId], now: DateTime<Utc>) -> Result<()> {
+    execute_in!(tx, "DELETE FROM slot_holds WHERE ready_at > ", now, " AND order_id IN ("; orders);
     Ok(())
 }
 

@@ -3,13 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use sqlx::QueryBuilder;
-
 use crate::{
-    bulk::by_amount,
     error::{Result, StoreError},
-    fetch_in, for_update, on, push_ids, skip_locked,
+    fetch_in, for_update, skip_locked,
     tx::Tx,
+    update_many,
 };
 use domain::ids::ProductId;
 
@@ -47,48 +45,33 @@ async fn some(
 
 /// Takes stock from rows that are locked and known to have enough.
 pub async fn take(tx: &mut Tx, wanted: &BTreeMap<ProductId, i64>) -> Result<()> {
-    change(
-        tx,
-        wanted,
-        "UPDATE stock SET quantity = quantity - ",
-        " AND quantity >= ",
-    )
-    .await
+    let wanted = rows(wanted);
+    let taken = update_many!(tx, "product_id", "UPDATE stock SET ", &wanted, |row| row.0, [
+        "quantity = quantity - " row.1, " WHERE ";
+        "quantity >= " row.1, " AND product_id IN (";
+    ]);
+    check_all(&wanted, taken)
 }
 
 /// Gives stock back to locked rows.
 pub async fn give_back(tx: &mut Tx, returned: &BTreeMap<ProductId, i64>) -> Result<()> {
-    change(
-        tx,
-        returned,
-        "UPDATE stock SET quantity = quantity + ",
-        " AND 0 <= ",
-    )
-    .await
+    let returned = rows(returned);
+    let given = update_many!(tx, "product_id", "UPDATE stock SET ", &returned, |row| row.0, [
+        "quantity = quantity + " row.1, " WHERE ";
+        "0 <= " row.1, " AND product_id IN (";
+    ]);
+    check_all(&returned, given)
 }
 
-/// Changes quantities, with one statement per distinct amount.
-async fn change(
-    tx: &mut Tx,
-    amounts: &BTreeMap<ProductId, i64>,
-    sql: &'static str,
-    guard: &'static str,
-) -> Result<()> {
-    for (amount, ids) in by_amount(amounts) {
-        let changed = on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(sql);
-            query.push_bind(amount).push(" WHERE product_id IN (");
-            push_ids(&mut query, &ids);
-            query.push(")").push(guard).push_bind(amount);
-            query.build().execute(conn).await?.rows_affected()
-        });
-        if changed != ids.len() as u64 {
-            return Err(StoreError::corrupt(
-                "stock",
-                format!("{ids:?}"),
-                "changed in spite of its lock",
-            ));
-        }
+fn rows(amounts: &BTreeMap<ProductId, i64>) -> Vec<(ProductId, i64)> {
+    amounts.iter().map(|(id, amount)| (*id, *amount)).collect()
+}
+
+fn check_all(rows: &[(ProductId, i64)], changed: u64) -> Result<()> {
+    if changed == rows.len() as u64 {
+        return Ok(());
     }
-    Ok(())
+    let ids: Vec<ProductId> = rows.iter().map(|row| row.0).collect();
+    let what = "changed in spite of its lock";
+    Err(StoreError::corrupt("stock", format!("{ids:?}"), what))
 }

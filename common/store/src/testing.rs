@@ -8,6 +8,7 @@ pub mod environment;
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
     path::PathBuf,
+    sync::atomic::AtomicU64,
     time::Duration,
 };
 
@@ -19,6 +20,9 @@ use sqlx::{Connection, Executor, MySqlConnection};
 use uuid::Uuid;
 
 use crate::{Db, DbOptions, Result, Tx, migrate, on, stores};
+
+/// Number of statements and commits of this process. A test that counts them must be the only one of its process.
+pub static STATEMENTS: AtomicU64 = AtomicU64::new(0);
 
 /// Maximum time that a test waits for something before it fails.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);

@@ -417,7 +417,7 @@ async fn set_tracking_number(
         }],
     });
     delivery.tracking_number = Some(number.to_owned());
-    store::orders::update_status(&mut change.tx, order, change.now).await?;
+    change.write_order(order).await?;
     Ok(true)
 }
 

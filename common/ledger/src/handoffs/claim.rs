@@ -31,7 +31,7 @@ use platform::crash;
 use store::{
     StoreError,
     attempts::NewAttempt,
-    handoffs::{Candidate, Place, Stored},
+    handoffs::{Candidate, NewClaim, Place, Stored},
 };
 
 /// Maximum number of handoffs in one claim.
@@ -44,6 +44,16 @@ pub(crate) const FAILED_CLAIM_DELAY: Duration = Duration::from_secs(30);
 enum Selection {
     Due { limit: u32 },
     One(Candidate),
+}
+
+impl Selection {
+    /// Returns true if as many were claimed as were asked for.
+    fn is_used_up_by(self, claims: &Claims) -> bool {
+        match self {
+            Self::Due { limit } => claims.claimed.len() >= limit as usize,
+            Self::One(_) => false,
+        }
+    }
 }
 
 /// Caller of a claim. A worker claims the handoffs of all integrators but listeners, and a listening command only those of
@@ -252,6 +262,8 @@ impl Ledger {
             }
             claims.next_due_at = match pace {
                 Allowance::NotBefore(at) => Some(at),
+                // More may be due now.
+                Allowance::Free if wanted.is_used_up_by(&claims) => None,
                 Allowance::OneProbe | Allowance::Free => {
                     store::handoffs::next_due_at(&mut change.tx, integrator, now).await?
                 }
@@ -269,8 +281,7 @@ async fn begin_attempts(
     claims: &mut Claims,
 ) -> Result<()> {
     let (auth, signing) = change.inner.outbound_secrets(to, change.now)?;
-    let ids: Vec<HandoffId> = locked.iter().map(|one| one.stored.handoff.id).collect();
-    let blocked = store::handoffs::blocked(&mut change.tx, &ids).await?;
+    gather(change, &locked).await?;
     // A pending order is moved here, and so has its newest event in this change.
     let unwritten = locked.iter().filter(|one| one.stored.body.is_none());
     let known_orders: Vec<OrderId> = unwritten
@@ -279,13 +290,12 @@ async fn begin_attempts(
         .map(|order| order.id)
         .collect();
     let newest = store::events::newest_of_orders(&mut change.tx, &known_orders).await?;
-    let mut attempts: Vec<NewAttempt> = Vec::new();
     let stores = load_stores(change, &locked).await?;
     for Locked { stored, mut order } in locked {
         let handoff = &stored.handoff;
         // Another claim may have taken it between the query and the lock; then others may be due.
         let is_due = handoff.next_attempt_at.is_some_and(|at| at <= change.now);
-        if !is_due || blocked.contains(&handoff.id) {
+        if !is_due || change.is_blocked(handoff) {
             claims.retry_soon = true;
             continue;
         }
@@ -326,19 +336,26 @@ async fn begin_attempts(
                 render_body(change, to, store, &stored, order, version)
             }
         };
-        store::handoffs::claim(&mut change.tx, handoff.id, n, fence, leased_until, &body).await?;
-        attempts.push(NewAttempt {
+        let attempt = NewAttempt {
             id: change.inner.chance.id::<AttemptId>(change.now),
             handoff_id: handoff.id,
             round: handoff.round,
             n,
             fence,
             started_at: change.now,
-        });
+        };
+        let claim = NewClaim {
+            id: handoff.id,
+            attempts: n,
+            fence,
+            leased_until,
+            body: stored.body.is_none().then(|| body.clone()),
+        };
         let mut handoff = stored.handoff;
         handoff.state = HandoffState::Sending;
         handoff.attempts = n;
         handoff.next_attempt_at = None;
+        change.claim_handoff(&handoff, claim, attempt).await?;
         claims.claimed.push(Claimed {
             handoff,
             n,
@@ -358,8 +375,18 @@ async fn begin_attempts(
             order_number: order.and_then(|order| order.number),
         });
     }
-    store::attempts::insert(&mut change.tx, &attempts).await?;
-    Ok(())
+    // The breaker's row is locked after these.
+    Ok(change.write_gathered().await?)
+}
+
+/// Reads what the claims of these handoffs may need.
+async fn gather(change: &mut Change<'_>, locked: &[Locked]) -> Result<()> {
+    let orders = locked.iter().filter_map(|one| one.order.as_ref());
+    let ids: Vec<OrderId> = orders.clone().map(|order| order.id).collect();
+    let pending = orders.filter(|order| order.status == OrderStatus::Pending);
+    let stores: BTreeSet<StoreId> = pending.map(|order| order.store_id).collect();
+    change.gather(&ids).await?;
+    Ok(change.gather_integrators(&stores).await?)
 }
 
 /// Closes a due handoff that must not be sent any more: its order has ended, its deadline has passed, or its attempts
@@ -373,7 +400,7 @@ async fn close_unsendable(
     let handoff = &stored.handoff;
     let order_ended = order.as_ref().is_some_and(|order| order.status.is_final());
     if order_ended && handoff.event.requires_open_order() {
-        store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
+        change.withdraw_handoffs(&[handoff.id], ORDER_ENDED).await?;
     } else if handoff.deadline <= change.now {
         fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
     } else if handoff.counted_attempts() >= handoff.max_attempts {

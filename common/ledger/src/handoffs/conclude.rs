@@ -6,9 +6,14 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::{
-    Claimed, Concluded, ORDER_ENDED, breaker, fail, hint_next,
-    order_effects::{AnsweredIds, acknowledge, attach_callbacks, record_courier_received},
-    pressure,
+    Claimed, Concluded, ORDER_ENDED,
+    breaker::{self, Told},
+    fail, hint_next,
+    order_effects::{
+        AnsweredIds, acknowledge, attach_callbacks, close, end_lease, keep_reference,
+        record_courier_received,
+    },
+    pressure::{self, SlowDown},
 };
 use crate::{
     Change, CrashPoints, Ledger, Result, idempotency::Handle, in_one_transaction, in_one_try,
@@ -21,7 +26,10 @@ use domain::{
     integrator::{HandoffEvent, Integrator, UnknownPolicy},
     order::Order,
 };
-use store::{attempts::Ended, handoffs::Stored};
+use store::{
+    attempts::{Ended, MAX_RESPONSE_BYTES},
+    handoffs::Stored,
+};
 
 /// Delay before the next try to record an outcome whose order others hold, doubled up to [`MAX_HELD_DELAY`].
 const HELD_DELAY: Duration = Duration::from_millis(5);
@@ -146,8 +154,8 @@ pub(crate) struct Conclusion {
 }
 
 impl Conclusion {
-    /// Wraps a result that changed nothing.
-    fn of(concluded: Concluded) -> Self {
+    /// Wraps a result that disables nobody.
+    pub(super) fn of(concluded: Concluded) -> Self {
         Self {
             concluded,
             must_disable: false,
@@ -180,15 +188,76 @@ pub(crate) async fn conclude(
     claimed: Option<&Claimed>,
     result: AttemptResult<'_>,
 ) -> Result<Conclusion> {
-    let handoff = &stored.handoff;
-    let paused_until = match claimed {
-        Some(claimed) if result.heard.asks_to_slow_down() => {
-            let (of, started_at) = (handoff.integrator_id, claimed.started_at);
-            let until = pressure::slow_down(change, of, started_at, result.heard).await?;
-            Some(round_up_to_micros(until))
-        }
-        _ => None,
+    let open = OpenAttempt {
+        stored,
+        integrator,
+        claimed,
+        result,
     };
+    let paused_until = match open.asks_to_slow_down() {
+        Some(asked) => {
+            let of = stored.handoff.integrator_id;
+            pressure::slow_down(change, of, &[asked]).await?.pop()
+        }
+        None => None,
+    };
+    let judged = end_attempt(change, open, paused_until).await?;
+    let concluded = apply(change, order, open, &judged).await?;
+    let told = [open.tells(judged.outcome)];
+    let must_disable = breaker::record_outcomes(change, &told).await?;
+    Ok(Conclusion {
+        concluded,
+        must_disable: !must_disable.is_empty(),
+    })
+}
+
+/// An open attempt of a locked handoff, and its result.
+#[derive(Clone, Copy)]
+pub(super) struct OpenAttempt<'a> {
+    pub(super) stored: &'a Stored,
+    pub(super) integrator: &'a Integrator,
+    /// `None` if its worker died.
+    pub(super) claimed: Option<&'a Claimed>,
+    pub(super) result: AttemptResult<'a>,
+}
+
+impl<'a> OpenAttempt<'a> {
+    /// Returns the answer if it means "slow down"; `None` if its worker died.
+    pub(super) fn asks_to_slow_down(self) -> Option<SlowDown<'a>> {
+        let started_at = self.claimed?.started_at;
+        let heard = self.result.heard;
+        heard
+            .asks_to_slow_down()
+            .then_some(SlowDown { started_at, heard })
+    }
+
+    /// Returns what the outcome tells about the integrator.
+    pub(super) fn tells(self, outcome: AttemptOutcome) -> Told<'a> {
+        Told {
+            handoff: &self.stored.handoff,
+            // Somebody develops there: it fails often, is mended at once, and nobody waits for it.
+            is_of_listener: self.integrator.is_listener(),
+            claimed: self.claimed,
+            outcome,
+            sign: sign(outcome, self.result.heard),
+        }
+    }
+}
+
+/// The verdict about an attempt.
+pub(super) struct Judged {
+    pub(super) outcome: AttemptOutcome,
+    verdict: Verdict,
+    is_counted: bool,
+}
+
+/// Judges an attempt and records its end. `paused_until` is the end of the pause that its answer asked for.
+pub(super) async fn end_attempt(
+    change: &mut Change<'_>,
+    open: OpenAttempt<'_>,
+    paused_until: Option<DateTime<Utc>>,
+) -> Result<Judged> {
+    let (handoff, result) = (&open.stored.handoff, open.result);
     let is_counted = paused_until.is_none();
     let counted_before = handoff.counted_attempts().saturating_sub(1);
     let standing = AttemptContext {
@@ -197,10 +266,10 @@ pub(crate) async fn conclude(
         unknown_policy: match handoff.event {
             // A test has no order: a second send duplicates nothing, and there is nothing for a person to decide.
             HandoffEvent::Test => UnknownPolicy::Resend,
-            _ => integrator.unknown_policy,
+            _ => open.integrator.unknown_policy,
         },
         used_cached_token: result.used_cached_token,
-        paused_until,
+        paused_until: paused_until.map(round_up_to_micros),
         deadline: handoff.deadline,
     };
     let jitter = change.inner.chance.fraction();
@@ -211,22 +280,62 @@ pub(crate) async fn conclude(
         },
         verdict => verdict,
     };
-    end_attempt(change, handoff, outcome, is_counted, result).await?;
-    if !is_counted {
-        store::handoffs::count_off(&mut change.tx, handoff.id).await?;
-    }
+    let (http_status, error) = match result.heard {
+        SendResult::Answer { status, .. } => (Some(*status), None),
+        SendResult::NotConnected { error } | SendResult::Lost { error } => {
+            (None, Some(error.clone()))
+        }
+    };
+    let answer = result.answer;
+    let ended = Ended {
+        handoff_id: handoff.id,
+        round: handoff.round,
+        n: handoff.attempts,
+        outcome,
+        counted: is_counted,
+        http_status,
+        error,
+        answer: answer.map(|answer| answer[..answer.len().min(MAX_RESPONSE_BYTES)].to_vec()),
+        at: change.now,
+    };
+    change.end_attempt(ended).await?;
+    Ok(Judged {
+        outcome,
+        verdict,
+        is_counted,
+    })
+}
 
-    let answer = result
-        .answer
-        .filter(|_| outcome == AttemptOutcome::Acknowledged);
-    let ids = answer.map(|answer| AnsweredIds::read(handoff, integrator, answer));
-    let ids = ids.unwrap_or_default();
+/// Returns the integrator's own ids of the order in an answer that acknowledges it.
+pub(super) fn answered_ids(open: OpenAttempt<'_>, outcome: AttemptOutcome) -> AnsweredIds {
+    let acknowledges = outcome == AttemptOutcome::Acknowledged;
+    let answer = open.result.answer.filter(|_| acknowledges);
+    let read = |answer| AnsweredIds::read(&open.stored.handoff, open.integrator, answer);
+    answer.map(read).unwrap_or_default()
+}
+
+/// Moves the handoff, and its order, as the verdict says.
+pub(super) async fn apply(
+    change: &mut Change<'_>,
+    order: Option<&mut Order>,
+    open: OpenAttempt<'_>,
+    judged: &Judged,
+) -> Result<Concluded> {
+    let (integrator, outcome) = (open.integrator, judged.outcome);
+    let mut ended = open.stored.handoff.clone();
+    if !judged.is_counted {
+        ended.uncounted += 1;
+    }
+    let handoff = &ended;
+    let ids = answered_ids(open, outcome);
     let acknowledged_meanwhile = handoff.state == HandoffState::Acknowledged;
     let called_off = handoff.event.requires_open_order()
         && order.as_ref().is_some_and(|order| order.status.is_final());
-    let concluded = match &verdict {
+    let concluded = match judged.verdict.clone() {
         _ if acknowledged_meanwhile => {
-            store::handoffs::release(&mut change.tx, handoff.id, ids.reference()).await?;
+            let mut released = handoff.clone();
+            keep_reference(&mut released, ids.reference());
+            end_lease(change, released, None).await?;
             attach_callbacks(change, handoff, ids.reference()).await?;
             if let Some(order) = order {
                 record_courier_received(change, order, handoff, &ids).await?;
@@ -241,44 +350,41 @@ pub(crate) async fn conclude(
             close(change, handoff, withdrawn, Some(ORDER_ENDED)).await?;
             Concluded::CalledOff { outcome }
         }
-        Verdict::Acknowledged => {
-            acknowledge(change, order, handoff, integrator, &ids).await?;
-            Concluded::Recorded { outcome, verdict }
-        }
-        Verdict::TryAgain { at } => {
-            store::handoffs::schedule_retry(&mut change.tx, handoff.id, *at).await?;
-            Concluded::Recorded { outcome, verdict }
-        }
-        Verdict::Postpone { at } => {
-            let state = unsent_state(counted_before);
-            store::handoffs::postpone(&mut change.tx, handoff.id, state, *at).await?;
-            Concluded::Recorded { outcome, verdict }
-        }
-        Verdict::Hold => {
-            close(change, handoff, HandoffState::Held, None).await?;
-            Concluded::Recorded { outcome, verdict }
-        }
-        Verdict::Failed { reason } => {
-            fail(change, order, handoff, integrator, *reason).await?;
+        verdict => {
+            match verdict {
+                Verdict::Acknowledged => {
+                    acknowledge(change, order, handoff, integrator, &ids).await?;
+                }
+                Verdict::TryAgain { at } => {
+                    put_off(change, handoff, HandoffState::Waiting, at).await?;
+                }
+                Verdict::Postpone { at } => {
+                    let counted_before = open.stored.handoff.counted_attempts().saturating_sub(1);
+                    put_off(change, handoff, unsent_state(counted_before), at).await?;
+                }
+                Verdict::Hold => close(change, handoff, HandoffState::Held, None).await?,
+                Verdict::Failed { reason } => {
+                    fail(change, order, handoff, integrator, reason).await?;
+                }
+            }
             Concluded::Recorded { outcome, verdict }
         }
     };
     hint_next(change, handoff).await?;
-    let sign = sign(outcome, result.heard);
-    if let Some(claimed) = claimed {
-        pressure::ease(change, claimed, sign).await?;
-    }
-    let was_healthy = claimed.is_some_and(|claimed| claimed.was_healthy);
-    let must_disable = if integrator.is_listener() {
-        // Somebody develops there: it fails often, is mended at once, and nobody waits for it.
-        false
-    } else {
-        breaker::record_outcome(change, handoff, outcome, sign, was_healthy).await?
-    };
-    Ok(Conclusion {
-        concluded,
-        must_disable,
-    })
+    Ok(concluded)
+}
+
+/// Lets the handoff be sent again at `due_at`, and releases its lease.
+async fn put_off(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    state: HandoffState,
+    due_at: DateTime<Utc>,
+) -> Result<()> {
+    let mut put_off = handoff.clone();
+    put_off.state = state;
+    put_off.next_attempt_at = Some(due_at);
+    end_lease(change, put_off, Some(due_at)).await
 }
 
 /// Rounds up to a whole microsecond, the resolution of stored times, so that nothing is ever early.
@@ -298,48 +404,6 @@ fn unsent_state(counted_attempts: u32) -> HandoffState {
     } else {
         HandoffState::Waiting
     }
-}
-
-async fn end_attempt(
-    change: &mut Change<'_>,
-    handoff: &Handoff,
-    outcome: AttemptOutcome,
-    counted: bool,
-    result: AttemptResult<'_>,
-) -> Result<()> {
-    let (http_status, error) = match result.heard {
-        SendResult::Answer { status, .. } => (Some(*status), None),
-        SendResult::NotConnected { error } | SendResult::Lost { error } => {
-            (None, Some(error.as_str()))
-        }
-    };
-    let ended = Ended {
-        outcome,
-        counted,
-        http_status,
-        error,
-        answer: result.answer,
-        at: change.now,
-    };
-    store::attempts::end(
-        &mut change.tx,
-        handoff.id,
-        handoff.round,
-        handoff.attempts,
-        ended,
-    )
-    .await?;
-    Ok(())
-}
-
-async fn close(
-    change: &mut Change<'_>,
-    handoff: &Handoff,
-    state: HandoffState,
-    reason: Option<&str>,
-) -> Result<()> {
-    store::handoffs::close(&mut change.tx, handoff.id, state, reason, change.now).await?;
-    Ok(())
 }
 
 async fn take_back(

@@ -15,6 +15,7 @@ use domain::{
     integrator::{Confirms, HandoffEvent, Integrator},
     order::Order,
 };
+use store::handoffs::Moved;
 
 /// The integrator's own ids of an order, and when it is ready, from its answer.
 #[derive(Clone, Debug, Default)]
@@ -59,8 +60,16 @@ pub(super) async fn acknowledge(
     let reference = ids.reference();
     let confirms = handoff.event == HandoffEvent::OrderPlaced
         && integrator.confirms == Confirms::Acknowledgement;
-    let (id, now) = (handoff.id, change.now);
-    store::handoffs::acknowledge(&mut change.tx, id, reference, confirms, now).await?;
+    let now = change.now;
+    let mut acknowledged = handoff.clone();
+    acknowledged.state = HandoffState::Acknowledged;
+    acknowledged.reason = None;
+    acknowledged.closed_at = Some(now);
+    keep_reference(&mut acknowledged, reference);
+    if confirms && acknowledged.confirmed_at.is_none() {
+        acknowledged.confirmed_at = Some(now);
+    }
+    end_lease(change, acknowledged, None).await?;
     attach_callbacks(change, handoff, reference).await?;
     let Some(order) = order else { return Ok(()) };
     if let Some(ready_at) = ids.ready_at.filter(|_| !integrator.is_listener()) {
@@ -86,6 +95,36 @@ pub(super) async fn acknowledge(
     Ok(())
 }
 
+/// Takes over the integrator's own id of the order, if its answer has one.
+pub(super) fn keep_reference(handoff: &mut Handoff, reference: Option<&str>) {
+    if let Some(reference) = reference {
+        handoff.reference = Some(reference.to_owned());
+    }
+}
+
+/// Writes a locked handoff, whose lease ends, with the time of its next attempt if it changes.
+pub(super) async fn end_lease(
+    change: &mut Change<'_>,
+    handoff: Handoff,
+    due_at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    Ok(change.move_handoff(Moved { handoff, due_at }).await?)
+}
+
+/// Closes a handoff (failed, withdrawn) or holds it for a person, and releases its lease.
+pub(super) async fn close(
+    change: &mut Change<'_>,
+    handoff: &Handoff,
+    state: HandoffState,
+    reason: Option<&str>,
+) -> Result<()> {
+    let mut closed = handoff.clone();
+    closed.state = state;
+    closed.reason = reason.map(str::to_owned);
+    closed.closed_at = state.is_closed().then_some(change.now);
+    end_lease(change, closed, None).await
+}
+
 /// Acknowledges a handoff because a verified callback proves its arrival. The caller decides whether it also confirms.
 pub(crate) async fn acknowledge_by_callback(
     change: &mut Change<'_>,
@@ -106,15 +145,13 @@ pub(crate) async fn fail(
     integrator: &Integrator,
     reason: FailReason,
 ) -> Result<()> {
-    let why = Some(reason.as_str());
-    let (id, now) = (handoff.id, change.now);
-    store::handoffs::close(&mut change.tx, id, HandoffState::Failed, why, now).await?;
+    close(change, handoff, HandoffState::Failed, Some(reason.as_str())).await?;
     // Nobody but the one who listens waits for a listener.
     if let Some(order) = order.filter(|_| !integrator.is_listener()) {
         let data = json!({
             "order": {"id": order.id, "number": order.number, "status": order.status},
             "handoff": {
-                "id": id,
+                "id": handoff.id,
                 "integrator_id": integrator.id,
                 "integrator": integrator.name,
                 "event": handoff.event,
@@ -140,8 +177,9 @@ pub(crate) async fn withdraw_from_order(
     order: Option<&mut Order>,
     handoff: &Handoff,
 ) -> Result<()> {
-    let now = change.now;
-    store::handoffs::withdraw(&mut change.tx, &[handoff.id], INTEGRATOR_ARCHIVED, now).await?;
+    change
+        .withdraw_handoffs(&[handoff.id], INTEGRATOR_ARCHIVED)
+        .await?;
     if let Some(order) = order {
         update_unacknowledged(change, order, handoff, INTEGRATOR_ARCHIVED).await?;
     }
@@ -159,7 +197,7 @@ async fn update_unacknowledged(
         record_courier_failed(change, order, handoff, reason).await?;
     }
     // A waiting callback may accept the order: it is applied first, and the order settled then.
-    if store::callbacks::has_unapplied(&mut change.tx, order.id, change.now).await? {
+    if change.has_unapplied_callbacks(order.id).await? {
         change.hint(Hint::Callbacks { order: order.id });
         return Ok(());
     }
@@ -179,7 +217,10 @@ pub(super) async fn attach_callbacks(
         return Ok(());
     };
     let integrator = handoff.integrator_id;
-    if store::callbacks::attach(&mut change.tx, integrator, reference, order).await? > 0 {
+    if change
+        .attach_callbacks(integrator, reference, order)
+        .await?
+    {
         change.hint(Hint::Callbacks { order });
     }
     Ok(())
@@ -187,7 +228,7 @@ pub(super) async fn attach_callbacks(
 
 /// Wakes the lane for a later handoff of the same order that had to wait for this one.
 pub(crate) async fn hint_next(change: &mut Change<'_>, handoff: &Handoff) -> Result<()> {
-    if store::handoffs::has_open_after(&mut change.tx, handoff).await? {
+    if change.has_open_after(handoff).await? {
         change.hint(Hint::Handoffs {
             integrator: handoff.integrator_id,
         });
@@ -210,7 +251,7 @@ pub(super) async fn record_courier_received(
     let was_lost = delivery.status == DeliveryStatus::HandoffFailed;
     if delivery.tracking_number.is_none() && ids.tracking_number.is_some() {
         delivery.tracking_number.clone_from(&ids.tracking_number);
-        store::orders::update_status(&mut change.tx, order, change.now).await?;
+        change.write_order(order).await?;
     }
     if was_lost {
         move_delivery(change, order, DeliveryStatus::ReadyForPickUp, None).await?;
@@ -232,7 +273,7 @@ async fn record_courier_failed(
     if !nobody_moved_it || !order.status.is_open() {
         return Ok(());
     }
-    let handoffs = store::handoffs::of_order(&mut change.tx, order.id).await?;
+    let handoffs = change.handoffs_of(order.id).await?;
     let mut dispatches: Vec<&Handoff> = handoffs.iter().collect();
     dispatches.retain(|other| other.event == HandoffEvent::OrderDispatched);
     let told: Vec<_> = dispatches.iter().map(|one| one.integrator_id).collect();
@@ -269,7 +310,7 @@ pub(crate) async fn move_delivery(
         history: Vec::new(),
     });
     delivery.record(step);
-    store::orders::update_status(&mut change.tx, order, change.now).await?;
+    change.write_order(order).await?;
     orders::announce_step(change, order, from, to, reason).await?;
     Ok(())
 }

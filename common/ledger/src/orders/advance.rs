@@ -3,13 +3,13 @@
 use serde_json::Value;
 
 use super::lines;
-use crate::{Change, ChangeResult, Refusal};
+use crate::{Change, ChangeResult, Refusal, handoffs::ORDER_ENDED};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     event::EventKind,
     handoff::{Cause, HandoffState},
     hint::Hint,
-    ids::{IntegratorId, OrderId, ProductId},
+    ids::{IntegratorId, OrderId},
     integrator::{HandoffEvent, Integrator},
     order::{Order, OrderSession},
     session::Session,
@@ -115,20 +115,21 @@ pub(crate) async fn advance(
             history,
         });
     }
-    store::orders::update_status(&mut change.tx, order, change.now).await?;
+    change.write_order(order).await?;
     change.update_tally(was, order);
 
     if to.is_unsuccessful() {
         withdraw(change, order).await?;
     } else if to.is_final() {
+        change.write_gathered().await?;
         let (tx, now) = (&mut change.tx, change.now);
-        store::handoffs::withdraw_from_delivered(tx, order.id, "order_ended", now).await?;
+        store::handoffs::withdraw_from_delivered(tx, order.id, ORDER_ENDED, now).await?;
     }
     if gives_back {
         give_back_stock(change, order).await?;
     }
     if to.is_unsuccessful() {
-        store::slots::give_back(&mut change.tx, order.id, change.now).await?;
+        change.give_back_slot(order.id).await?;
     }
     let data = order.public_facts();
     let cause = Cause {
@@ -154,13 +155,13 @@ pub(crate) fn announce(
 
 /// Withdraws the handoffs that are not on the wire at this moment.
 async fn withdraw(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
-    let handoffs = store::handoffs::lock_of_order(&mut change.tx, order.id).await?;
+    let handoffs = change.lock_handoffs_of(order.id).await?;
     let called_off: Vec<_> = handoffs
         .iter()
         .filter(|handoff| !handoff.state.is_closed() && handoff.state != HandoffState::Sending)
         .map(|handoff| handoff.id)
         .collect();
-    store::handoffs::withdraw(&mut change.tx, &called_off, "order_ended", change.now).await
+    change.withdraw_handoffs(&called_off, ORDER_ENDED).await
 }
 
 async fn give_back_stock(change: &mut Change<'_>, order: &Order) -> store::Result<()> {
@@ -168,9 +169,7 @@ async fn give_back_stock(change: &mut Change<'_>, order: &Order) -> store::Resul
     if !returned.is_empty() {
         change.menu_changed(order.store_id);
     }
-    let products: Vec<ProductId> = returned.keys().copied().collect();
-    store::stock::lock(&mut change.tx, &products).await?;
-    store::stock::give_back(&mut change.tx, &returned).await
+    change.give_back_stock(&returned).await
 }
 
 fn listening(integrators: &[Integrator], event: HandoffEvent) -> impl Iterator<Item = &Integrator> {
@@ -190,7 +189,7 @@ async fn create_handoffs(
         new_handoff(change, order, cause, one, event)
     };
     if order.status.is_unsuccessful() {
-        let reached = store::orders::integrators_reached(&mut change.tx, order.id).await?;
+        let reached = change.integrators_reached(order.id).await?;
         let rejected_it = if order.status == OrderStatus::Rejected {
             asked_by
         } else {
@@ -269,7 +268,7 @@ async fn insert_handoffs(
     if made.is_empty() {
         return Ok(());
     }
-    let positions = store::handoffs::last_positions(&mut change.tx, order.id).await?;
+    let positions = change.last_positions(order.id).await?;
     for handoff in &mut made {
         handoff.position = positions
             .get(&handoff.integrator_id)
@@ -286,7 +285,7 @@ async fn insert_handoffs(
             .count();
         made[at].position += i32::try_from(before).unwrap_or(i32::MAX);
     }
-    store::handoffs::insert(&mut change.tx, &made).await
+    change.insert_handoffs(made).await
 }
 
 fn new_handoff(

@@ -27,7 +27,8 @@ pub(crate) async fn settle(
     if !order.status.awaits_acceptance() {
         return Ok(false);
     }
-    let mut required: Vec<Handoff> = store::handoffs::of_order(&mut change.tx, order.id)
+    let mut required: Vec<Handoff> = change
+        .handoffs_of(order.id)
         .await?
         .into_iter()
         .filter(|handoff| handoff.required && handoff.event == HandoffEvent::OrderPlaced)

@@ -71,7 +71,7 @@ pub(crate) async fn set_ready_at(
         return Ok(false);
     }
     order.timing.ready_at = ready_at;
-    store::orders::update_status(&mut change.tx, order, change.now).await?;
+    change.write_order(order).await?;
     announce_ready_at(change, order, said_by).await?;
     Ok(true)
 }

@@ -7,9 +7,10 @@ use crate::{
     error::Result,
     execute,
     failures::{MAX_FAILURES, shortened},
-    fetch_all, fetch_in, fetch_scalar,
+    fetch_all, fetch_in, fetch_scalars,
     rows::{Readable, from_row},
     tx::Tx,
+    update_many,
 };
 use domain::ids::{HandoffId, IntegratorId, OrderId, SessionId};
 
@@ -188,26 +189,50 @@ pub async fn blocked(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<HandoffI
     Ok(blocked.into_iter().map(|(id,)| id).collect())
 }
 
-/// Claims a locked handoff under a lease, as attempt number `attempts` of its round.
-pub async fn claim(
-    tx: &mut Tx,
-    id: HandoffId,
-    attempts: u32,
-    fence: i64,
-    leased_until: DateTime<Utc>,
-    body: &[u8],
-) -> Result<()> {
-    execute!(
-        tx,
-        "UPDATE handoffs SET state = 'sending', attempts = ?, fence = ?, leased_until = ?, body = ?, \
-         claim_failures = 0, error = NULL WHERE id = ?",
-        attempts,
-        fence,
-        leased_until,
-        body,
-        id
-    );
+/// Maximum total length of the bodies that one statement writes, in bytes.
+const MAX_BODY_BYTES: usize = 1 << 20;
+
+/// A claim of a locked handoff, as attempt number `attempts` of its round.
+#[derive(Clone, Debug)]
+pub struct NewClaim {
+    pub id: HandoffId,
+    pub attempts: u32,
+    pub fence: i64,
+    pub leased_until: DateTime<Utc>,
+    /// Body of the request; `None` if it was fixed before.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Claims locked handoffs under their leases.
+pub async fn claim(tx: &mut Tx, mut claims: &[NewClaim]) -> Result<()> {
+    while !claims.is_empty() {
+        let (some, rest) = claims.split_at(count_within(claims, MAX_BODY_BYTES));
+        claims = rest;
+        update_many!(
+            tx,
+            "id",
+            "UPDATE handoffs /*! FORCE INDEX (PRIMARY) */ SET state = 'sending', claim_failures = 0, error = NULL, ",
+            some,
+            |row| row.id,
+            [
+                "attempts = " row.attempts, ", ";
+                "fence = " row.fence, ", ";
+                "leased_until = " row.leased_until, ", ";
+                "body = COALESCE(body, " row.body.as_deref(), ") WHERE id IN (";
+            ]
+        );
+    }
     Ok(())
+}
+
+/// Returns how many of the claims, from the first, have bodies of at most so many bytes together; at least one.
+fn count_within(claims: &[NewClaim], max_bytes: usize) -> usize {
+    let mut bytes = 0;
+    let fits = claims.iter().take_while(|claim| {
+        bytes += claim.body.as_ref().map_or(0, Vec::len);
+        bytes <= max_bytes
+    });
+    fits.count().max(1)
 }
 
 /// Records a claim that failed because of the row itself, and defers the handoff until `not_before`; the fifth failure
@@ -294,20 +319,23 @@ pub async fn next_due_at(
     integrator: IntegratorId,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
-    let mut next: Option<DateTime<Utc>> = None;
-    for state in CLAIMABLE {
-        let at: Option<DateTime<Utc>> = fetch_scalar!(
-            tx,
-            "SELECT MIN(due_at) FROM handoffs /*! FORCE INDEX (handoffs_of_integrator) */ \
-             WHERE integrator_id = ? AND state = ? AND due_at > ?",
-            integrator,
-            state,
-            now
-        );
-        next = match (next, at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
+    macro_rules! first_in {
+        ($state:literal) => {
+            concat!(
+                "SELECT MIN(due_at) AS due_at FROM handoffs /*! FORCE INDEX (handoffs_of_integrator) */ \
+                 WHERE integrator_id = ? AND state = '",
+                $state,
+                "' AND due_at > ?"
+            )
         };
     }
-    Ok(next)
+    let firsts: Vec<Option<DateTime<Utc>>> = fetch_scalars!(
+        tx,
+        concat!(first_in!("due"), " UNION ALL ", first_in!("waiting")),
+        integrator,
+        now,
+        integrator,
+        now
+    );
+    Ok(firsts.into_iter().flatten().min())
 }

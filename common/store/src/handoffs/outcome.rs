@@ -2,50 +2,39 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{error::Result, execute, failures::shortened, fetch_scalar, tx::Tx};
+use crate::{error::Result, execute, failures::shortened, fetch_scalar, tx::Tx, update_many};
 use domain::{
     handoff::{Handoff, HandoffState},
     ids::{HandoffId, OrderId},
     integrator::HandoffEvent,
 };
 
-/// Closes a handoff (failed, withdrawn) or holds it for a person, and releases its lease.
-pub async fn close(
-    tx: &mut Tx,
-    id: HandoffId,
-    state: HandoffState,
-    reason: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    let closed_at = state.is_closed().then_some(now);
-    execute!(
-        tx,
-        "UPDATE handoffs SET state = ?, reason = ?, closed_at = ?, leased_until = NULL WHERE id = ?",
-        state,
-        reason,
-        closed_at,
-        id
-    );
-    Ok(())
+/// A locked handoff after an outcome or a decision: its lease is over.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// The handoff as it is from now on.
+    pub handoff: Handoff,
+    /// Time of its next attempt; `None` keeps the last one.
+    pub due_at: Option<DateTime<Utc>>,
 }
 
-/// Marks a handoff as acknowledged by a response, and releases its lease; with `confirms`, also records that the order
-/// is confirmed. An earlier confirmation is kept, and so is the reference unless there is a new one.
-pub async fn acknowledge(
-    tx: &mut Tx,
-    id: HandoffId,
-    reference: Option<&str>,
-    confirms: bool,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    execute!(
+/// Writes what outcomes change in locked handoffs, and releases their leases.
+pub async fn write_moved(tx: &mut Tx, moved: &[Moved]) -> Result<()> {
+    update_many!(
         tx,
-        "UPDATE handoffs SET state = 'acknowledged', reason = NULL, reference = COALESCE(?, reference), closed_at = ?, \
-         confirmed_at = COALESCE(confirmed_at, ?), leased_until = NULL WHERE id = ?",
-        reference.map(str::as_bytes),
-        now,
-        confirms.then_some(now),
-        id
+        "id",
+        "UPDATE handoffs /*! FORCE INDEX (PRIMARY) */ SET leased_until = NULL, ",
+        moved,
+        |row| row.handoff.id,
+        [
+            "state = " row.handoff.state, ", ";
+            "reason = " row.handoff.reason.as_deref(), ", ";
+            "reference = " row.handoff.reference.as_deref().map(str::as_bytes), ", ";
+            "confirmed_at = " row.handoff.confirmed_at, ", ";
+            "closed_at = " row.handoff.closed_at, ", ";
+            "uncounted = " row.handoff.uncounted, ", ";
+            "due_at = COALESCE(" row.due_at, ", due_at) WHERE id IN (";
+        ]
     );
     Ok(())
 }
@@ -57,55 +46,6 @@ pub async fn acknowledge_by_callback(tx: &mut Tx, id: HandoffId, now: DateTime<U
         tx,
         "UPDATE handoffs SET state = 'acknowledged', reason = NULL, closed_at = ? WHERE id = ?",
         now,
-        id
-    );
-    Ok(())
-}
-
-/// Releases the lease of a handoff that a callback had acknowledged, now that its attempt has an outcome.
-pub async fn release(tx: &mut Tx, id: HandoffId, reference: Option<&str>) -> Result<()> {
-    execute!(
-        tx,
-        "UPDATE handoffs SET leased_until = NULL, reference = COALESCE(?, reference) WHERE id = ?",
-        reference.map(str::as_bytes),
-        id
-    );
-    Ok(())
-}
-
-/// Schedules a retry at `due_at`, and releases the lease.
-pub async fn schedule_retry(tx: &mut Tx, id: HandoffId, due_at: DateTime<Utc>) -> Result<()> {
-    execute!(
-        tx,
-        "UPDATE handoffs SET state = 'waiting', due_at = ?, leased_until = NULL WHERE id = ?",
-        due_at,
-        id
-    );
-    Ok(())
-}
-
-/// Records that the latest attempt does not count.
-pub async fn count_off(tx: &mut Tx, id: HandoffId) -> Result<()> {
-    execute!(
-        tx,
-        "UPDATE handoffs SET uncounted = uncounted + 1 WHERE id = ?",
-        id
-    );
-    Ok(())
-}
-
-/// Schedules a handoff whose integrator said "slow down" for the end of its pause, and releases the lease.
-pub async fn postpone(
-    tx: &mut Tx,
-    id: HandoffId,
-    state: HandoffState,
-    due_at: DateTime<Utc>,
-) -> Result<()> {
-    execute!(
-        tx,
-        "UPDATE handoffs SET state = ?, due_at = ?, leased_until = NULL WHERE id = ?",
-        state,
-        due_at,
         id
     );
     Ok(())
@@ -226,4 +166,132 @@ pub async fn reschedule(
         order
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use each_database::each_database;
+
+    use super::*;
+    use crate::{
+        attempts::{self, Ended, NewAttempt},
+        handoffs::{NewClaim, NewHandoff, claim, insert, lock},
+        testing::TestDb,
+    };
+    use domain::handoff::AttemptOutcome;
+
+    #[each_database(store)]
+    async fn rows_that_differ_are_written_each_with_its_own_values_in_one_statement(house: TestDb) {
+        let now = house.clock.now();
+        let at = |micros: i64| now + chrono::TimeDelta::microseconds(micros);
+        let order: OrderId = house.chance.id(now);
+        let made: Vec<NewHandoff> = (0..13)
+            .map(|n| NewHandoff {
+                id: house.chance.id(now),
+                store_id: house.chance.id(now),
+                order_id: Some(order),
+                integrator_id: house.chance.id(now),
+                position: n,
+                event: HandoffEvent::OrderPlaced,
+                required: true,
+                max_attempts: 5,
+                due_at: at(1),
+                deadline: at(900_000_000),
+                cause: None,
+                created_at: now,
+            })
+            .collect();
+        let mut tx = house.db.begin().await.unwrap();
+        insert(&mut tx, &made).await.unwrap();
+        let bytes = |n: usize| vec![0xff, 0x00, b'\'', b'\\', u8::try_from(n).unwrap()];
+        let claims: Vec<NewClaim> = made
+            .iter()
+            .enumerate()
+            .map(|(n, new)| NewClaim {
+                id: new.id,
+                attempts: 1,
+                fence: i64::MIN + n as i64,
+                leased_until: at(5),
+                body: (n % 3 != 0).then(|| bytes(n)),
+            })
+            .collect();
+        claim(&mut tx, &claims).await.unwrap();
+        let begun: Vec<NewAttempt> = made
+            .iter()
+            .map(|new| NewAttempt {
+                id: house.chance.id(now),
+                handoff_id: new.id,
+                round: 1,
+                n: 1,
+                fence: 1,
+                started_at: now,
+            })
+            .collect();
+        attempts::insert(&mut tx, &begun).await.unwrap();
+        let ended: Vec<Ended> = made
+            .iter()
+            .enumerate()
+            .map(|(n, new)| Ended {
+                handoff_id: new.id,
+                round: 1,
+                // There is no such attempt of the last one.
+                n: if n == 12 { 2 } else { 1 },
+                outcome: if n % 2 == 0 {
+                    AttemptOutcome::Retry
+                } else {
+                    AttemptOutcome::Unknown
+                },
+                counted: n % 4 != 0,
+                http_status: (n % 2 == 0).then_some(500),
+                error: (n % 2 == 1).then(|| format!("früh 🫖 {n}")),
+                answer: (n % 5 == 0).then(|| bytes(n)),
+                at: at(n as i64),
+            })
+            .collect();
+        attempts::end(&mut tx, &ended).await.unwrap();
+        let mut moved = Vec::new();
+        for (n, new) in made.iter().enumerate() {
+            let stored = lock(&mut tx, new.id).await.unwrap().unwrap();
+            assert_eq!(stored.body, (n % 3 != 0).then(|| bytes(n)), "{n}");
+            assert_eq!(
+                (stored.fence, stored.leased_until),
+                (i64::MIN + n as i64, Some(at(5)))
+            );
+            let mut handoff = stored.handoff;
+            let is_retry = n % 2 == 0;
+            handoff.state = if is_retry {
+                HandoffState::Waiting
+            } else {
+                HandoffState::Failed
+            };
+            handoff.next_attempt_at = is_retry.then(|| at(if n == 4 { 1 } else { n as i64 + 7 }));
+            handoff.reason = (!is_retry).then(|| "refused".to_owned());
+            handoff.reference = (n % 3 == 0).then(|| format!("ö'\\{n}"));
+            handoff.closed_at = (!is_retry).then(|| at(n as i64));
+            handoff.confirmed_at = (n == 3).then(|| at(3));
+            handoff.uncounted = u32::from(n == 2);
+            let due_at = handoff.next_attempt_at.filter(|_| n != 4);
+            moved.push(Moved { handoff, due_at });
+        }
+        write_moved(&mut tx, &moved).await.unwrap();
+        for (n, moved) in moved.iter().enumerate() {
+            let stored = lock(&mut tx, moved.handoff.id).await.unwrap().unwrap();
+            assert_eq!(stored.handoff, moved.handoff, "{n}");
+            assert_eq!(stored.leased_until, None);
+            let attempt = attempts::of_handoff(&mut tx, moved.handoff.id)
+                .await
+                .unwrap();
+            let (attempt, ended) = (&attempt[0], &ended[n]);
+            if n == 12 {
+                assert_eq!(attempt.outcome, None);
+                continue;
+            }
+            assert_eq!(attempt.ended_at, Some(ended.at), "{n}");
+            assert_eq!(attempt.outcome, Some(ended.outcome), "{n}");
+            assert_eq!(attempt.counted, ended.counted, "{n}");
+            assert_eq!(attempt.http_status, ended.http_status, "{n}");
+            assert_eq!(attempt.error, ended.error, "{n}");
+            assert_eq!(attempt.response.is_some(), ended.answer.is_some(), "{n}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     error::Result,
-    execute, fetch_all, fetch_scalar, for_update, read_in, read_optional,
+    execute, fetch_all, fetch_scalar, for_update, read_in,
     rows::{ReadRow, Row},
     sweep::Page,
     tx::Tx,
@@ -24,10 +24,18 @@ pub async fn breakers(
     Ok(read_in!(tx, select!("WHERE id IN ("), integrators, ")"))
 }
 
-/// Locks an integrator's row and returns its breaker.
-pub async fn lock_breaker(tx: &mut Tx, id: IntegratorId) -> Result<Option<Breaker>> {
-    let sql = for_update!(tx, select!("WHERE id = ?"));
-    Ok(read_optional!(tx, sql, id))
+/// Locks these integrators' rows, by id, and returns their breakers.
+pub async fn lock_breakers(
+    tx: &mut Tx,
+    ids: &[IntegratorId],
+) -> Result<Vec<(IntegratorId, Breaker)>> {
+    let end = for_update!(tx, ") ORDER BY id");
+    Ok(read_in!(
+        tx,
+        select!("/*! FORCE INDEX (PRIMARY) */ WHERE id IN ("),
+        ids,
+        end
+    ))
 }
 
 /// Writes the breaker of a locked row.

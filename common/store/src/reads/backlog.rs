@@ -161,6 +161,45 @@ async fn calls(tx: &mut Tx) -> i64 {
     calls.expect("MySQL counts them")
 }
 
+/// Returns a change of each of these handoffs.
+async fn outcomes(
+    tx: &mut Tx,
+    of: &[HandoffId],
+    now: chrono::DateTime<chrono::Utc>,
+) -> (
+    Vec<handoffs::Moved>,
+    Vec<handoffs::NewClaim>,
+    Vec<attempts::Ended>,
+) {
+    let (mut moved, mut claims, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+    for id in of {
+        let handoff = handoffs::get(tx, *id).await.unwrap().unwrap();
+        moved.push(handoffs::Moved {
+            handoff,
+            due_at: None,
+        });
+        claims.push(handoffs::NewClaim {
+            id: *id,
+            attempts: 1,
+            fence: 1,
+            leased_until: now,
+            body: Some(b"{}".to_vec()),
+        });
+        ended.push(attempts::Ended {
+            handoff_id: *id,
+            round: 1,
+            n: 1,
+            outcome: domain::handoff::AttemptOutcome::Retry,
+            counted: true,
+            http_status: Some(503),
+            error: None,
+            answer: None,
+            at: now,
+        });
+    }
+    (moved, claims, ended)
+}
+
 async fn assert_reads_are_few(house: &TestDb) {
     let now = house.clock.now();
     let (big, small): (IntegratorId, IntegratorId) = (
@@ -178,6 +217,17 @@ async fn assert_reads_are_few(house: &TestDb) {
     assert_eq!(next.candidates.len(), 32);
     let further = next.next.unwrap();
     let handoff = handoffs::get(&mut tx, many[3]).await.unwrap().unwrap();
+    let (moved, claims, ended) = outcomes(&mut tx, &some, now).await;
+    let changed = orders::many(&mut tx, &orders).await.unwrap();
+    let changed: Vec<orders::Changed> = changed
+        .into_iter()
+        .map(|order| orders::Changed {
+            order,
+            last_seq: Some(7),
+        })
+        .collect();
+    let references: Vec<(IntegratorId, String)> =
+        (0..32).map(|n| (small, format!("unknown-{n}"))).collect();
     report_more_reads! { tx, too_much,
         800: handoffs::candidates(&mut tx, big, now, Place::START, 32);
         800: handoffs::candidates(&mut tx, big, now, further, 32);
@@ -196,6 +246,14 @@ async fn assert_reads_are_few(house: &TestDb) {
         100: callbacks::lock_unapplied(&mut tx, orders[1], 64);
         100: callbacks::newest_marks(&mut tx, orders[1]);
         100: callbacks::has_unapplied(&mut tx, orders[1], now);
+        800: handoffs::of_orders(&mut tx, &orders);
+        100: callbacks::with_unapplied(&mut tx, &orders, now);
+        800: orders::integrators_reached(&mut tx, &orders);
+        200: callbacks::lock_waiting(&mut tx, &references);
+        800: handoffs::write_moved(&mut tx, &moved);
+        800: handoffs::claim(&mut tx, &claims);
+        800: attempts::end(&mut tx, &ended);
+        800: orders::write_changed(&mut tx, &changed);
         100: callbacks::was_handed(&mut tx, big, orders[1]);
         100: callbacks::order_of_reference(&mut tx, big, "17");
         100: callbacks::attach(&mut tx, big, "unknown", orders[1]);
