@@ -1,13 +1,15 @@
 //! Attempts: one row per request, written before the request is sent.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use crate::{
-    error::{Result, StoreError},
+    error::Result,
     execute,
     failures::shortened,
-    fetch_optional_scalar, insert_many, read_all, read_in,
-    rows::{ReadRow, Row, Text, optional_text},
+    insert_many, read_all, read_in,
+    rows::{ReadRow, Row, optional_text},
     tx::Tx,
     update_many,
 };
@@ -85,27 +87,43 @@ pub async fn end(tx: &mut Tx, ended: &[Ended]) -> Result<()> {
     Ok(())
 }
 
-/// Returns the outcome, if there is one, of the attempt that was claimed with this fence; `None` if there is no such
-/// attempt: it was taken back, or the database has lost its claim.
-pub async fn outcome_of(
+/// An attempt as its claim knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    pub handoff_id: HandoffId,
+    pub round: u32,
+    pub n: u32,
+    pub fence: i64,
+}
+
+/// Returns the attempts of these handoffs, with their outcomes, if they have one. An attempt that is missing was taken
+/// back, or the database has lost its claim.
+pub async fn outcomes_of(
     tx: &mut Tx,
-    handoff: HandoffId,
-    round: u32,
-    n: u32,
-    fence: i64,
-) -> Result<Option<Option<AttemptOutcome>>> {
-    let word: Option<Option<Text>> = fetch_optional_scalar!(
+    handoffs: &[HandoffId],
+) -> Result<BTreeMap<Claim, Option<AttemptOutcome>>> {
+    let rows: Vec<(Claim, Option<AttemptOutcome>)> = read_in!(
         tx,
-        "SELECT outcome FROM attempts WHERE handoff_id = ? AND round = ? AND n = ? AND fence = ?",
-        handoff,
-        round,
-        n,
-        fence
+        "SELECT handoff_id, round, n, fence, outcome FROM attempts /*! FORCE INDEX (handoff_id) */ WHERE handoff_id IN (",
+        handoffs,
+        ")"
     );
-    let outcome = word.map(|word| word.map(|Text(word)| word.parse()).transpose());
-    outcome
-        .transpose()
-        .map_err(|error| StoreError::corrupt("attempts", handoff, error))
+    Ok(rows.into_iter().collect())
+}
+
+impl ReadRow for (Claim, Option<AttemptOutcome>) {
+    const TABLE: &'static str = Attempt::TABLE;
+    const KEY: &'static str = "handoff_id";
+
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let claim = Claim {
+            handoff_id: row.get("handoff_id")?,
+            round: row.count("round")?,
+            n: row.count("n")?,
+            fence: row.get("fence")?,
+        };
+        Ok((claim, row.get("outcome")?))
+    }
 }
 
 /// Deletes an attempt whose request was never sent.

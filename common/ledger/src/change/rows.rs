@@ -30,6 +30,8 @@ pub(crate) struct Rows {
     unapplied: Option<BTreeSet<OrderId>>,
     /// Integrators that gathered orders have reached; read once somebody asks.
     reached: Option<BTreeSet<(OrderId, IntegratorId)>>,
+    /// Stores that were asked about, and if they accept orders automatically.
+    auto_accept: BTreeMap<StoreId, bool>,
     writes: Writes,
 }
 
@@ -143,6 +145,17 @@ impl Change<'_> {
         };
         let of_order = reached.range((order, IntegratorId::MIN)..=(order, IntegratorId::MAX));
         Ok(of_order.map(|(_, integrator)| *integrator).collect())
+    }
+
+    /// Returns true if the store accepts orders that no integrator is to confirm.
+    pub(crate) async fn accepts_automatically(&mut self, store: StoreId) -> store::Result<bool> {
+        if let Some(known) = self.rows.auto_accept.get(&store) {
+            return Ok(*known);
+        }
+        let read = store::stores::get(&mut self.tx, store).await?;
+        let accepts = read.is_some_and(|store| store.auto_accept);
+        self.rows.auto_accept.insert(store, accepts);
+        Ok(accepts)
     }
 
     /// Returns all gathered orders, if this is one of them.

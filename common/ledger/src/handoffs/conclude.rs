@@ -27,7 +27,7 @@ use domain::{
     order::Order,
 };
 use store::{
-    attempts::{Ended, MAX_RESPONSE_BYTES},
+    attempts::{Claim, Ended, MAX_RESPONSE_BYTES},
     handoffs::Stored,
 };
 
@@ -117,7 +117,8 @@ async fn conclude_once(
             return Ok(Conclusion::of(Concluded::Fenced));
         };
         if stored.fence != claimed.fence || !has_an_open_attempt(&stored) {
-            return Ok(Conclusion::of(recorded_outcome(change, claimed).await?));
+            let recorded = recorded_outcomes(change, &[claimed]).await?.pop();
+            return Ok(Conclusion::of(recorded.unwrap_or(Concluded::Forgotten)));
         }
         let (order, claimed) = (order.as_mut(), Some(claimed));
         conclude(change, order, &stored, integrator, claimed, result).await
@@ -163,20 +164,28 @@ impl Conclusion {
     }
 }
 
-/// Reads the recorded outcome of an attempt that is no longer open. Only its claimer writes an outcome other than
+/// Reads the recorded outcomes of attempts that are no longer open. Only its claimer writes an outcome other than
 /// unknown: such an outcome is on record even if the response to its commit was lost.
-pub(super) async fn recorded_outcome(
+pub(super) async fn recorded_outcomes(
     change: &mut Change<'_>,
-    claimed: &Claimed,
-) -> Result<Concluded> {
-    let (id, round) = (claimed.handoff.id, claimed.handoff.round);
-    let on_record =
-        store::attempts::outcome_of(&mut change.tx, id, round, claimed.n, claimed.fence).await?;
-    Ok(match on_record {
-        None => Concluded::Forgotten,
-        Some(None | Some(AttemptOutcome::Unknown)) => Concluded::Fenced,
-        Some(Some(outcome)) => Concluded::AlreadyRecorded { outcome },
-    })
+    claimed: &[&Claimed],
+) -> Result<Vec<Concluded>> {
+    let ids: Vec<HandoffId> = claimed.iter().map(|one| one.handoff.id).collect();
+    let on_record = store::attempts::outcomes_of(&mut change.tx, &ids).await?;
+    let recorded = claimed.iter().map(|one| {
+        let claim = Claim {
+            handoff_id: one.handoff.id,
+            round: one.handoff.round,
+            n: one.n,
+            fence: one.fence,
+        };
+        match on_record.get(&claim) {
+            None => Concluded::Forgotten,
+            Some(None | Some(AttemptOutcome::Unknown)) => Concluded::Fenced,
+            Some(Some(outcome)) => Concluded::AlreadyRecorded { outcome: *outcome },
+        }
+    });
+    Ok(recorded.collect())
 }
 
 /// Records the outcome of a locked handoff's open attempt. `claimed` is its claim, `None` if its worker died.

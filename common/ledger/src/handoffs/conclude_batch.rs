@@ -22,7 +22,7 @@ use super::{
     breaker::{self, Told},
     conclude::{
         AttemptResult, Conclusion, Judged, OpenAttempt, answered_ids, apply, conclude_alone,
-        end_attempt, has_an_open_attempt, recorded_outcome,
+        end_attempt, has_an_open_attempt, recorded_outcomes,
     },
     pressure::{self, SlowDown},
 };
@@ -204,6 +204,7 @@ async fn conclude_in_one_transaction(
         crash::point("attempt.after_outcome_locks");
         let mut conclusions: Vec<Option<Conclusion>> = Vec::with_capacity(waiting.len());
         let mut open: Vec<(usize, &PendingOutcome, Locked)> = Vec::new();
+        let mut late: Vec<(usize, &Claimed)> = Vec::new();
         for (at, one) in waiting.iter().enumerate() {
             let Some(found) = position(&locked, one.claimed.handoff.id) else {
                 conclusions.push(None);
@@ -211,13 +212,17 @@ async fn conclude_in_one_transaction(
             };
             let found = locked.swap_remove(found);
             let stored = &found.stored;
-            if stored.fence != one.claimed.fence || !has_an_open_attempt(stored) {
-                let recorded = recorded_outcome(change, &one.claimed).await?;
-                conclusions.push(Some(Conclusion::of(recorded)));
-                continue;
+            if stored.fence == one.claimed.fence && has_an_open_attempt(stored) {
+                open.push((at, one, found));
+            } else {
+                late.push((at, &one.claimed));
             }
             conclusions.push(Some(Conclusion::of(Concluded::Forgotten)));
-            open.push((at, one, found));
+        }
+        let claims: Vec<&Claimed> = late.iter().map(|(_, claimed)| *claimed).collect();
+        let recorded = recorded_outcomes(change, &claims).await?;
+        for ((at, _), recorded) in late.into_iter().zip(recorded) {
+            conclusions[at] = Some(Conclusion::of(recorded));
         }
         conclude_open(change, open, &mut conclusions).await?;
         Ok(conclusions)

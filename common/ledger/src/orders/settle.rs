@@ -124,8 +124,7 @@ async fn none_left_out(
     if required.next().is_some() || !order.is_handed_over_by(change.now) {
         return Ok(false);
     }
-    let store = store::stores::get(&mut change.tx, order.store_id).await?;
-    Ok(store.is_some_and(|store| store.auto_accept))
+    change.accepts_automatically(order.store_id).await
 }
 
 fn failure_reason(handoff: &Handoff) -> &'static str {
