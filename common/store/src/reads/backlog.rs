@@ -182,7 +182,7 @@ async fn outcomes(
             id: *id,
             attempts: 1,
             fence: 1,
-            leased_until: now,
+            leased_until: now + TimeDelta::hours(1),
             body: Some(b"{}".to_vec()),
         });
         ended.push(attempts::Ended {
