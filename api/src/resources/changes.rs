@@ -1,4 +1,4 @@
-//! `GET /changes`: who changed a store's settings, products, integrators, accounts and sessions.
+//! `GET /changes`: who changed a store's settings, menu, integrators, accounts, keys and sessions.
 
 use domain::{ids::RecordId, record::Record};
 use ledger::records::RecordFilter;
@@ -31,7 +31,7 @@ struct ChangeView {
     /// Null for what belongs to no store, such as an operator's account.
     store_id: Option<Uuid>,
     subject: enums::ChangeSubject,
-    /// Id of the store, product, integrator, account or session.
+    /// Id of the store, category, option group, product, integrator, account, API key or session.
     subject_id: Uuid,
     action: enums::ChangeAction,
     actor: ActorView,
@@ -43,8 +43,9 @@ struct ChangeView {
 impl Changes {
     /// List changes by people, newest first
     ///
-    /// Shows who created, edited or archived a store, a product (price, availability, stock), an integrator or an account,
-    /// and who opened, closed or renewed a session. Changes of orders are the order's events. Managers see those of their
+    /// Shows who created, edited, archived or deleted a store, a category, an option group, a product (price, availability,
+    /// stock), an integrator (listeners too) or an account, who made or ended an API key, and who opened, closed or renewed
+    /// a session. Changes of orders are the order's events. Managers see those of their
     /// stores, operators all; a change of an account is listed once for each of its stores. Work of
     /// Expediter itself is not listed.
     #[oai(path = "/changes", method = "get", operation_id = "list_changes")]
@@ -52,7 +53,7 @@ impl Changes {
         &self,
         caller: Caller,
         Query(store_id): Query<Option<Uuid>>,
-        /// Id of the store, product, integrator, account or session.
+        /// Id of the store, category, option group, product, integrator, account, API key or session.
         Query(subject_id): Query<Option<Uuid>>,
         limit: Limit,
         cursor: Cursor<RecordId>,

@@ -99,7 +99,7 @@ impl Translations {
 }
 
 /// A heading of a menu.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Category {
     pub id: CategoryId,
     pub store_id: StoreId,

@@ -20,7 +20,7 @@ pub const MAX_OPTIONS_OF_ORDER: usize = 300;
 pub const MAX_OPTION_QUANTITY: u32 = 100;
 
 /// Options of which an item has at least `min` and at most `max`, counted with their quantities.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OptionGroup {
     pub id: OptionGroupId,
     pub store_id: StoreId,

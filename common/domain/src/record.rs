@@ -1,4 +1,4 @@
-//! Records of what people changed besides orders: stores, products, integrators, accounts and sessions.
+//! Records of what people changed besides orders: stores and their menus, integrators, accounts and sessions.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -14,9 +14,12 @@ use super::{
 words! {
     pub enum Subject {
         Store = "store",
+        Category = "category",
+        OptionGroup = "option_group",
         Product = "product",
         Integrator = "integrator",
         Account = "account",
+        ApiKey = "api_key",
         Session = "session",
     }
 }
@@ -26,6 +29,9 @@ words! {
         Created = "created",
         Edited = "edited",
         Archived = "archived",
+        Deleted = "deleted",
+        /// A key was ended before its time.
+        Ended = "ended",
         /// The stock of a product was counted or corrected.
         StockChanged = "stock_changed",
         SecretRotated = "secret_rotated",

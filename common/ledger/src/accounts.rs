@@ -264,7 +264,7 @@ fn facts(account: &Account) -> Value {
     })
 }
 
-fn about<'s>(account: &Account, stores: &'s [StoreId]) -> About<'s> {
+pub(crate) fn about<'s>(account: &Account, stores: &'s [StoreId]) -> About<'s> {
     About {
         subject: Subject::Account,
         id: account.id.uuid(),

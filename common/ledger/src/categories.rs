@@ -2,11 +2,12 @@
 
 use super::{
     Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction,
-    menus::MAX_CATEGORIES, stores::set,
+    menus::MAX_CATEGORIES, records::About, stores::set,
 };
 use domain::{
     ids::{CategoryId, StoreId},
     menu::{Category, Translations},
+    record::{Action, Subject},
 };
 
 #[derive(Clone, Debug)]
@@ -71,6 +72,7 @@ impl Ledger {
                 created_at: change.now,
             };
             store::categories::insert(&mut change.tx, &category).await?;
+            change.record(about(&category), Action::Created, None, &category);
             change.menu_changed(category.store_id);
             change.set_resource(category.id.uuid());
             Ok(category)
@@ -105,7 +107,8 @@ impl Ledger {
     ) -> ChangeResult<Category, CategoryRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let edit = edit.clone();
-            let mut category = lock(change, id, version).await?;
+            let before = lock(change, id, version).await?;
+            let mut category = before.clone();
             set(&mut category.name, edit.name);
             set(&mut category.description, edit.description);
             set(&mut category.position, edit.position);
@@ -113,6 +116,7 @@ impl Ledger {
             set(&mut category.translations, edit.translations);
             category.version += 1;
             store::categories::update(&mut change.tx, &category).await?;
+            change.record(about(&category), Action::Edited, Some(&before), &category);
             change.menu_changed(category.store_id);
             change.set_resource(id.uuid());
             Ok(category)
@@ -129,9 +133,23 @@ impl Ledger {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let category = lock(change, id, version).await?;
             store::categories::delete(&mut change.tx, id).await?;
+            change.record(
+                about(&category),
+                Action::Deleted,
+                Some(&category),
+                &category,
+            );
             change.menu_changed(category.store_id);
             Ok(())
         })
+    }
+}
+
+fn about(category: &Category) -> About<'_> {
+    About {
+        subject: Subject::Category,
+        id: category.id.uuid(),
+        stores: std::slice::from_ref(&category.store_id),
     }
 }
 

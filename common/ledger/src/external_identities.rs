@@ -1,8 +1,12 @@
 //! External identities: which account is which user of the verification service, and the session keys that stand in for
 //! that service.
 
-use super::{ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
-use domain::{account::Account, ids::AccountId};
+use serde_json::{Map, json};
+
+use super::{
+    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, accounts, in_one_transaction,
+};
+use domain::{account::Account, ids::AccountId, record::Action};
 use platform::secrets::{same, sha256};
 use store::{StoreError, external_identities::Identity};
 
@@ -27,9 +31,10 @@ impl Ledger {
         let session_key = self.inner.chance.token();
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let found = store::accounts::lock(&mut change.tx, account).await?;
-            if found.is_none_or(|found| found.is_of_key()) {
+            let Some(found) = found.filter(|found| !found.is_of_key()) else {
                 return Err(ExternalIdentityRefused::NoSuchAccount.into());
-            }
+            };
+            let before = store::external_identities::user_of(&mut change.tx, account).await?;
             let identity = Identity {
                 account,
                 session_key_hash: sha256(session_key.as_bytes()),
@@ -42,6 +47,7 @@ impl Ledger {
                 }
                 done => done?,
             }
+            record(change, &found.account, before, Some(user_id));
             Ok(session_key.clone())
         })
     }
@@ -50,7 +56,14 @@ impl Ledger {
     #[crate::boxed]
     pub async fn unlink_external_identity(&self, account: AccountId) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
-            Ok(store::external_identities::delete(&mut change.tx, account).await?)
+            let before = store::external_identities::user_of(&mut change.tx, account).await?;
+            store::external_identities::delete(&mut change.tx, account).await?;
+            if before.is_some()
+                && let Some(found) = store::accounts::by_id(&mut change.tx, account).await?
+            {
+                record(change, &found.account, before, None);
+            }
+            Ok(())
         })
     }
 
@@ -92,6 +105,16 @@ impl Ledger {
         let found = store::accounts::by_id(&mut tx, identity.account).await?;
         Ok(found.map(|found| found.account))
     }
+}
+
+fn record(change: &mut Change<'_>, account: &Account, before: Option<String>, after: Option<&str>) {
+    let user = json!({"from": before, "to": after});
+    let fields = Map::from_iter([("external_user".to_owned(), user)]);
+    change.record_fields(
+        accounts::about(account, &account.stores),
+        Action::Edited,
+        fields,
+    );
 }
 
 #[cfg(test)]

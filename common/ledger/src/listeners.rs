@@ -14,7 +14,7 @@ use super::{
     ChangeResult, CrashPoints, Ledger, Refusal, Result,
     handoffs::{Claimed, Concluded},
     in_one_transaction,
-    integrators::{NewIntegrator, prepare},
+    integrators::{self, NewIntegrator, prepare},
 };
 use domain::{
     handoff::{Handoff, SendResult},
@@ -23,6 +23,7 @@ use domain::{
         CallbackAuth, Confirms, Format, HandoffEvent, Integrator, IntegratorKind, OutboundAuth,
         UnknownPolicy,
     },
+    record::Action,
     signature::SigningSecret,
 };
 
@@ -116,6 +117,13 @@ impl Ledger {
             let (mut stored, secrets) = prepare(change, new_listener(request));
             stored.integrator.listens_until = Some(until);
             store::integrators::insert(&mut change.tx, &stored).await?;
+            let listener = &stored.integrator;
+            change.record(
+                integrators::about(listener),
+                Action::Created,
+                None,
+                listener,
+            );
             Ok(Listening {
                 listener: stored.integrator,
                 signing: Some(secrets.signing),

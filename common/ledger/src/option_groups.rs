@@ -1,12 +1,14 @@
 //! Groups of options, which several products of a store may offer.
 
 use super::{
-    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, stores::set,
+    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, records::About,
+    stores::set,
 };
 use domain::{
     ids::{OptionGroupId, OptionId, ProductId, StoreId},
     money::{Currency, Money},
     options::{OptionGroup, ProductOption},
+    record::{Action, Subject},
 };
 
 /// Maximum number of groups of one store, so that its menu stays bounded.
@@ -104,6 +106,7 @@ impl Ledger {
             group.options = options(change, store.currency, &group, &new.options).await?;
             check_bounds(&group)?;
             store::option_groups::insert(&mut change.tx, &group).await?;
+            change.record(about(&group), Action::Created, None, &group);
             change.set_resource(group.id.uuid());
             Ok(group)
         })
@@ -158,6 +161,7 @@ impl Ledger {
             }
             group.version += 1;
             store::option_groups::update(&mut change.tx, &group).await?;
+            change.record(about(&group), Action::Edited, Some(&before), &group);
             Ok(group)
         })
     }
@@ -181,9 +185,18 @@ impl Ledger {
                 store::products::update(&mut change.tx, &product, version).await?;
             }
             store::option_groups::delete(&mut change.tx, id).await?;
+            change.record(about(&group), Action::Deleted, Some(&group), &group);
             change.menu_changed(group.store_id);
             Ok(())
         })
+    }
+}
+
+fn about(group: &OptionGroup) -> About<'_> {
+    About {
+        subject: Subject::OptionGroup,
+        id: group.id.uuid(),
+        stores: std::slice::from_ref(&group.store_id),
     }
 }
 

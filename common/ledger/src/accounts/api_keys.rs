@@ -2,16 +2,18 @@
 //! idempotency keys, limits, tickets) is the key's, and it ends with its maker's rights.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
 
 use super::{Credentials, check_stores_exist, sorted};
 use crate::{
     Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, accounts::AccountRefused,
-    in_one_transaction,
+    in_one_transaction, records::About,
 };
 use domain::{
     account::Account,
     api_key::{ApiKey, KeyAction, PREFIX, is_well_formed},
     ids::{AccountId, StoreId},
+    record::{Action, Subject},
 };
 use platform::secrets::sha256;
 use store::{
@@ -107,6 +109,7 @@ impl Ledger {
             };
             accounts::insert(&mut change.tx, &credentials).await?;
             api_keys::insert(&mut change.tx, &key, &hash).await?;
+            change.record(about(&key), Action::Created, None, &facts(&key));
             change.set_resource(key.id.uuid());
             Ok((key, text.clone()))
         })
@@ -145,7 +148,11 @@ impl Ledger {
     #[crate::boxed]
     pub async fn end_api_key(&self, id: AccountId) -> Result<()> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+            let known = api_keys::by_id(&mut change.tx, id).await?;
             api_keys::end(&mut change.tx, id, change.now).await?;
+            if let Some(key) = known.filter(|key| key.ended_at.is_none()) {
+                change.record_fields(about(&key), Action::Ended, Map::new());
+            }
             Ok(())
         })
     }
@@ -173,6 +180,24 @@ impl Ledger {
     }
 }
 
+/// Returns as much of a key as records show.
+fn facts(key: &ApiKey) -> Value {
+    json!({
+        "name": key.name,
+        "stores": key.stores,
+        "actions": key.actions,
+        "expires_at": key.expires_at,
+    })
+}
+
+fn about(key: &ApiKey) -> About<'_> {
+    About {
+        subject: Subject::ApiKey,
+        id: key.id.uuid(),
+        stores: &key.stores,
+    }
+}
+
 /// Returns true if a use of the key at this time is to be recorded.
 fn is_use_recorded(key: &ApiKey, now: DateTime<Utc>) -> bool {
     key.last_used_at
@@ -187,6 +212,9 @@ pub(super) async fn end_keys_of(change: &mut Change<'_>, maker: &Account) -> sto
         if kept.len() == key.stores.len() {
             continue;
         }
+        let stores = json!({"from": key.stores, "to": kept});
+        let fields = Map::from_iter([("stores".to_owned(), stores)]);
+        change.record_fields(about(&key), Action::Edited, fields);
         if kept.is_empty() {
             api_keys::end(&mut change.tx, key.id, change.now).await?;
         } else {

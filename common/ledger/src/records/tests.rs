@@ -5,18 +5,28 @@ use serde_json::json;
 
 use super::*;
 use crate::{
+    accounts::{NewAccount, NewApiKey},
     actor::acting,
+    categories::{CategoryEdit, NewCategory},
     integrators::{IntegratorEdit, SecretKind},
+    listeners::ListenRequest,
+    option_groups::{NewOptionGroup, OptionGroupEdit},
     products::{ProductEdit, StockChange},
     scene::Scene,
     stores::StoreEdit,
-    testing::{TestLedger, fixtures::euros},
+    testing::{
+        TestLedger,
+        fixtures::{euros, new_account},
+    },
 };
 use domain::{
     account::Role,
     actor::Actor,
+    api_key::KeyAction,
     event::EventKind,
     ids::OrderId,
+    integrator::{Format, HandoffEvent},
+    menu::Translations,
     status::{By, OrderStatus},
 };
 
@@ -195,4 +205,108 @@ async fn what_people_change_is_recorded_with_both_values_and_what_the_system_doe
         ..of_product
     };
     assert_eq!(ledger.records(&elsewhere, None, 9).await.unwrap(), []);
+}
+
+#[each_database]
+async fn edits_of_menus_keys_listeners_and_linked_accounts_are_recorded_too(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let (ledger, store) = (&house.ledger, scene.store);
+    let boss = NewAccount {
+        stores: vec![store],
+        ..new_account("boss", Role::Manager)
+    };
+    let boss = ledger.create_account(&boss).await.unwrap();
+    let sam = person(&house, "sam");
+    let category = NewCategory {
+        store_id: store,
+        name: "Pizza".to_owned(),
+        description: None,
+        position: 1,
+        weight: 1,
+        translations: Translations::default(),
+    };
+    let group = NewOptionGroup {
+        store_id: store,
+        name: "Size".to_owned(),
+        min: 0,
+        max: 1,
+        position: 0,
+        options: Vec::new(),
+    };
+    let key = NewApiKey {
+        name: "till".to_owned(),
+        stores: vec![store],
+        actions: vec![KeyAction::MenuRead],
+        expires_at: None,
+        made_by: boss.id,
+    };
+    let listen = ListenRequest {
+        store_id: store,
+        name: "laptop".to_owned(),
+        format: Format::Order,
+        events: vec![HandoffEvent::OrderPlaced],
+    };
+    let secret = acting(sam.clone(), async {
+        let category = ledger.create_category(category).await.unwrap();
+        let renamed = CategoryEdit {
+            name: Some("Pizze".to_owned()),
+            ..CategoryEdit::default()
+        };
+        let edited = ledger.edit_category(category.id, None, renamed).await;
+        edited.unwrap();
+        ledger.delete_category(category.id, None).await.unwrap();
+        let group = ledger.create_option_group(group).await.unwrap();
+        let wider = OptionGroupEdit {
+            max: Some(2),
+            ..OptionGroupEdit::default()
+        };
+        let edited = ledger.edit_option_group(group.id, None, wider).await;
+        edited.unwrap();
+        ledger.delete_option_group(group.id, None).await.unwrap();
+        let (key, secret) = ledger.create_api_key(&key).await.unwrap();
+        ledger.end_api_key(key.id).await.unwrap();
+        ledger.end_api_key(key.id).await.unwrap();
+        ledger.listen(&listen).await.unwrap();
+        ledger.link_external_identity(boss.id, "u1").await.unwrap();
+        ledger.unlink_external_identity(boss.id).await.unwrap();
+        ledger.unlink_external_identity(boss.id).await.unwrap();
+        secret
+    })
+    .await;
+    let of_store = RecordFilter {
+        stores: Some(vec![store]),
+        subject: None,
+    };
+    let mut records = ledger.records(&of_store, None, 100).await.unwrap();
+    records.reverse();
+    records.retain(|record| record.actor == sam);
+    let done: Vec<_> = records
+        .iter()
+        .map(|one| (one.subject.as_str(), one.action.as_str()))
+        .collect();
+    assert_eq!(
+        done,
+        [
+            ("category", "created"),
+            ("category", "edited"),
+            ("category", "deleted"),
+            ("option_group", "created"),
+            ("option_group", "edited"),
+            ("option_group", "deleted"),
+            ("api_key", "created"),
+            ("api_key", "ended"),
+            ("integrator", "created"),
+            ("account", "edited"),
+            ("account", "edited"),
+        ]
+    );
+    let fields = |n: usize| Value::Object(records[n].fields.clone());
+    assert_eq!(fields(1), json!({"name": {"from": "Pizza", "to": "Pizze"}}));
+    assert_eq!(fields(4), json!({"max": {"from": 1, "to": 2}}));
+    assert_eq!(
+        fields(9),
+        json!({"external_user": {"from": null, "to": "u1"}})
+    );
+    let all = format!("{records:?}");
+    assert!(!all.contains(&secret), "{all}");
 }
