@@ -63,7 +63,8 @@ fn example(schema: &str) -> Option<Value> {
         "CategoryPatch" => json!({"position": 2}),
         "NewOptionGroup" => json!({
             "store_id": STORE, "name": "Milk", "max": 1, "position": 1,
-            "options": [{"name": "Oat milk", "sku": "OAT"}],
+            "options": [{"name": "Oat milk", "sku": "OAT", "translations": {"de": {"name": "Hafermilch"}}}],
+            "translations": {"de": {"name": "Milch"}},
         }),
         "OptionGroupPatch" => json!({"min": 1}),
         "StockDelta" => json!({"delta": 12, "reason": "delivered"}),

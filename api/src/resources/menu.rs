@@ -83,7 +83,9 @@ impl Menu {
             option_groups: menu
                 .option_groups
                 .iter()
-                .map(|group| OptionGroupView::of(group.clone(), menu.store.currency))
+                .map(|group| {
+                    OptionGroupView::in_language(group.clone(), menu.store.currency, language)
+                })
                 .collect(),
         }
     }

@@ -4,6 +4,7 @@ pub(super) mod view;
 
 use domain::{
     ids::OptionGroupId,
+    money::{Currency, Money},
     options::{MAX_OPTION_QUANTITY, OptionGroup},
 };
 use ledger::option_groups::{
@@ -31,7 +32,10 @@ use crate::{
         response::{Answer, Created, Done, Fresh, Tagged},
         scalars::PriceDifference,
     },
-    resources::stores::rights::get_visible,
+    resources::{
+        menu::texts::{self, NamesBody},
+        stores::rights::get_visible,
+    },
     state::ApiState,
 };
 
@@ -54,6 +58,8 @@ struct NewOptionGroupBody {
     position: Option<i32>,
     #[oai(validator(min_items = 1, max_items = 50))]
     options: Vec<NewOptionBody>,
+    /// Names in other languages than the store's, by language tag; at most 20.
+    translations: Option<NamesBody>,
 }
 
 /// An option of a group.
@@ -73,6 +79,9 @@ struct NewOptionBody {
     sku: Option<Sku>,
     /// A product of the store whose stock the option takes, if that is counted. It need not be available by itself.
     product_id: Option<Uuid>,
+    /// Names in other languages than the store's, by language tag; at most 20. In an edit, an option that the group has
+    /// keeps its names if this is absent.
+    translations: Option<NamesBody>,
 }
 
 /// A merge patch (RFC 7396): absent fields stay unchanged; `null` is refused. `options` are replaced as a whole: those
@@ -90,6 +99,8 @@ struct OptionGroupPatch {
     position: MaybeUndefined<i32>,
     #[oai(validator(min_items = 1, max_items = 50))]
     options: MaybeUndefined<Vec<NewOptionBody>>,
+    /// All names in other languages, in place of those that the group has, by language tag; at most 20.
+    translations: MaybeUndefined<NamesBody>,
 }
 
 #[OpenApi(tag = "Topic::Products")]
@@ -146,11 +157,9 @@ impl OptionGroups {
             min: new.min.unwrap_or(0).min(MAX_OPTION_QUANTITY),
             max: new.max.min(MAX_OPTION_QUANTITY),
             position: new.position.unwrap_or(0),
-            options: new
-                .options
-                .into_iter()
-                .map(|one| one.into_option(store.currency))
-                .collect(),
+            options: read_options(new.options, store.currency)?,
+            translations: texts::parse_names(new.translations.unwrap_or_default())
+                .map_err(Problem::invalid)?,
         };
         let (group, replayed) = once(
             &self.0,
@@ -203,16 +212,17 @@ impl OptionGroups {
         caller.must_serve(store.id)?;
         let version = if_match.expected_version(&view, group.version);
         let mut filled = RequiredFields::default();
-        let options = filled.said("options", patch.options).map(|options| {
-            let options = options.into_iter();
-            options.map(|one| one.into_option(store.currency)).collect()
-        });
+        let options = filled.said("options", patch.options);
+        let options = options.map(|options| read_options(options, store.currency));
+        let translations = filled.said("translations", patch.translations);
+        let translations = translations.map(texts::parse_names).transpose();
         let edit = OptionGroupEdit {
             name: filled.said("name", patch.name),
             min: filled.said("min", patch.min),
             max: filled.said("max", patch.max),
             position: filled.said("position", patch.position),
-            options,
+            options: options.transpose()?,
+            translations: translations.map_err(Problem::invalid)?,
             is_availability_only: !caller.manages(store.id),
         };
         let edit = filled.all(edit)?;
@@ -264,20 +274,40 @@ impl OptionGroups {
     }
 }
 
+/// Reads the options of a group; the errors name each wrong field.
+fn read_options(bodies: Vec<NewOptionBody>, currency: Currency) -> Result<Vec<NewOption>, Problem> {
+    let mut errors = Vec::new();
+    let mut options = Vec::with_capacity(bodies.len());
+    for (at, body) in bodies.into_iter().enumerate() {
+        match body.into_option(currency) {
+            Ok(option) => options.push(option),
+            Err(wrong) => errors.extend(wrong.into_iter().map(|error| {
+                let pointer = format!("/options/{at}{}", error.pointer);
+                FieldError { pointer, ..error }
+            })),
+        }
+    }
+    if errors.is_empty() {
+        Ok(options)
+    } else {
+        Err(Problem::invalid(errors))
+    }
+}
+
 impl NewOptionBody {
-    fn into_option(self, currency: domain::money::Currency) -> NewOption {
-        NewOption {
+    fn into_option(self, currency: Currency) -> Result<NewOption, Vec<FieldError>> {
+        Ok(NewOption {
             id: self.id.map(Into::into),
             name: self.name,
-            price: self.price.map_or_else(
-                || domain::money::Money::new(0, currency),
-                domain::money::Money::from,
-            ),
+            price: self
+                .price
+                .map_or_else(|| Money::new(0, currency), Money::from),
             available: self.available.unwrap_or(true),
             is_default: self.is_default.unwrap_or(false),
             sku: self.sku.map(|sku| sku.0),
             product_id: self.product_id.map(Into::into),
-        }
+            translations: self.translations.map(texts::parse_names).transpose()?,
+        })
     }
 }
 

@@ -258,3 +258,48 @@ async fn a_menu_lists_the_groups_and_an_edit_of_one_makes_a_copy_of_it_old() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn groups_and_options_are_named_in_the_menus_language_and_keep_their_names_through_edits() {
+    with_cafe(async |cafe| {
+        let edit = async |patch: Value| cafe.app.patch(&cafe.group_path(), patch).by(&cafe.manager).send().await;
+        let translated = edit(json!({
+            "translations": {"de": {"name": "Milch"}},
+            "options": [
+                {"id": cafe.option(0), "name": "Oat", "translations": {"de": {"name": "Hafer"}, "de-CH": {"name": "Haber"}}},
+                {"id": cafe.option(1), "name": "None"},
+            ],
+        }));
+        let translated = translated.await.ok();
+        assert_eq!(translated["translations"], json!({"de": {"name": "Milch"}}));
+        let menu = async |language: &str| {
+            let path = format!("/api/v1/stores/{}/menu?language={language}", cafe.store);
+            cafe.app.get(&path).by(&cafe.customer).send().await.ok()
+        };
+        for (language, group, oat) in [("de", "Milch", "Hafer"), ("de-CH", "Milch", "Haber"), ("fr", "Milk", "Oat")] {
+            let shown = menu(language).await;
+            assert_eq!(shown["languages"], json!(["en", "de", "de-CH"]));
+            let milk = &shown["option_groups"][0];
+            assert_eq!((&milk["name"], &milk["options"][0]["name"]), (&json!(group), &json!(oat)));
+            assert_eq!(milk["options"][1]["name"], "None");
+        }
+
+        // Staff that know nothing of languages mark an option as sold out.
+        let sold_out = json!({"options": [
+            {"id": cafe.option(0), "name": "Oat", "available": false},
+            {"id": cafe.option(1), "name": "None"},
+        ]});
+        let kept = cafe.app.patch(&cafe.group_path(), sold_out).by(&cafe.manager).send().await.ok();
+        assert_eq!(kept["options"][0]["translations"]["de-CH"]["name"], "Haber");
+        assert_eq!(kept["options"][0]["available"], false);
+
+        let wrong = edit(json!({
+            "translations": {"Deutsch!": {"name": "Milch"}},
+            "options": [{"name": "Oat", "translations": {"de": {"name": "Hafer"}, "DE": {"name": "Haber"}}}],
+        }));
+        wrong.await.problem(422, "validation_failed");
+        let described = edit(json!({"translations": {"de": {"name": "Milch", "description": "weiß"}}})).await;
+        assert_eq!(described.pointers(), ["/translations/de/description"]);
+    })
+    .await;
+}

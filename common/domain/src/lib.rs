@@ -37,6 +37,8 @@ pub mod status;
 pub mod store;
 /// When an order is wanted, ready, and handed over.
 pub mod timing;
+/// Texts in several languages.
+pub mod translations;
 
 /// Places of values in an integrator's answers.
 pub mod actor;

@@ -1,15 +1,16 @@
 //! Menus: categories, the details that only menus show of products, and the order in which people read them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{
     ids::{CategoryId, ImageId, OptionGroupId, ProductId, StoreId},
     language::Language,
     options::OptionGroup,
     store::{Product, Store},
+    translations::Translations,
     words::words,
 };
 
@@ -43,58 +44,6 @@ words! {
         Organic = "organic",
         Vegan = "vegan",
         Vegetarian = "vegetarian",
-    }
-}
-
-/// Name and description in one language; `None` falls back to the main ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Texts {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-}
-
-/// Names and descriptions in other languages than the store's.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Translations(pub BTreeMap<Language, Texts>);
-
-impl Translations {
-    /// Returns the name in this language, else in a broader one, else the main one.
-    #[must_use]
-    pub fn name<'a>(&'a self, language: &Language, main: &'a str) -> &'a str {
-        self.find(language, |texts| texts.name.as_deref())
-            .unwrap_or(main)
-    }
-
-    /// Returns the description as [`Self::name`] does the name.
-    #[must_use]
-    pub fn description<'a>(
-        &'a self,
-        language: &Language,
-        main: Option<&'a str>,
-    ) -> Option<&'a str> {
-        self.find(language, |texts| texts.description.as_deref())
-            .or(main)
-    }
-
-    fn find<'a>(
-        &'a self,
-        language: &Language,
-        text: impl Fn(&'a Texts) -> Option<&'a str>,
-    ) -> Option<&'a str> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let mut tag = Some(language.clone());
-        while let Some(language) = tag {
-            if let Some(text) = self.0.get(&language).and_then(&text) {
-                return Some(text);
-            }
-            tag = language.broader();
-        }
-        None
     }
 }
 
@@ -243,8 +192,13 @@ impl Menu {
     pub fn languages(&self) -> Vec<Language> {
         let of_sections = self.sections.iter().map(|one| &one.category.translations);
         let of_products = self.products.iter().map(|one| &one.details.translations);
+        let of_options = self
+            .option_groups
+            .iter()
+            .flat_map(OptionGroup::translations);
         let others: BTreeSet<&Language> = of_sections
             .chain(of_products)
+            .chain(of_options)
             .flat_map(|translations| translations.0.keys())
             .filter(|language| **language != self.store.language)
             .collect();

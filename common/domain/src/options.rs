@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ids::{OptionGroupId, OptionId, ProductId, StoreId},
     money::{MAX_AMOUNT, Money},
+    translations::Translations,
 };
 
 /// Maximum number of option groups of one product.
@@ -30,6 +31,8 @@ pub struct OptionGroup {
     /// Place among the store's groups.
     pub position: i32,
     pub options: Vec<ProductOption>,
+    /// Its name in other languages.
+    pub translations: Translations,
     /// Counts edits by people.
     pub version: i64,
     pub created_at: DateTime<Utc>,
@@ -48,6 +51,9 @@ pub struct ProductOption {
     pub sku: Option<String>,
     /// The counted product whose stock it takes.
     pub product_id: Option<ProductId>,
+    /// Its name in other languages.
+    #[serde(default, skip_serializing_if = "Translations::is_empty")]
+    pub translations: Translations,
 }
 
 /// An option that a client asks for. A quantity of 0 names its group without choosing anything, so that no default of
@@ -105,6 +111,14 @@ pub enum WrongOption {
     BelowZero,
     #[error("the price is too large")]
     PriceTooLarge,
+}
+
+impl OptionGroup {
+    /// Returns the translations of its name and of its options' names.
+    pub fn translations(&self) -> impl Iterator<Item = &Translations> {
+        let of_options = self.options.iter().map(|one| &one.translations);
+        std::iter::once(&self.translations).chain(of_options)
+    }
 }
 
 impl ChosenOption {

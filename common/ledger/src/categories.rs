@@ -6,8 +6,9 @@ use super::{
 };
 use domain::{
     ids::{CategoryId, StoreId},
-    menu::{Category, Translations},
+    menu::Category,
     record::{Action, Subject},
+    translations::Translations,
 };
 
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use domain::{
     money::{Currency, Money},
     options::{OptionGroup, ProductOption},
     record::{Action, Subject},
+    translations::Translations,
 };
 
 /// Maximum number of groups of one store, so that its menu stays bounded.
@@ -22,6 +23,7 @@ pub struct NewOptionGroup {
     pub max: u32,
     pub position: i32,
     pub options: Vec<NewOption>,
+    pub translations: Translations,
 }
 
 /// An option as people write it.
@@ -36,6 +38,8 @@ pub struct NewOption {
     pub is_default: bool,
     pub sku: Option<String>,
     pub product_id: Option<ProductId>,
+    /// `None` keeps those of an option that the group has.
+    pub translations: Option<Translations>,
 }
 
 /// Changes to a group; `None` leaves a field as it is.
@@ -47,6 +51,7 @@ pub struct OptionGroupEdit {
     pub position: Option<i32>,
     /// All options; those that are missing are removed.
     pub options: Option<Vec<NewOption>>,
+    pub translations: Option<Translations>,
     /// Refuses an edit that changes more than which options are available.
     pub is_availability_only: bool,
 }
@@ -100,6 +105,7 @@ impl Ledger {
                 max: new.max,
                 position: new.position,
                 options: Vec::new(),
+                translations: new.translations.clone(),
                 version: 1,
                 created_at: change.now,
             };
@@ -149,6 +155,7 @@ impl Ledger {
             set(&mut group.min, edit.min);
             set(&mut group.max, edit.max);
             set(&mut group.position, edit.position);
+            set(&mut group.translations, edit.translations);
             if let Some(new) = &edit.options {
                 group.options = options(change, currency, &before, new).await?;
             }
@@ -264,6 +271,10 @@ async fn options(
     if !wrong.is_empty() {
         return Err(OptionGroupRefused::Wrong(wrong).into());
     }
+    let known = |one: &NewOption| {
+        let known = group.options.iter().find(|known| Some(known.id) == one.id);
+        known.map(|known| known.translations.clone())
+    };
     let options = new.iter().map(|one| ProductOption {
         id: one.id.unwrap_or_else(|| change.inner.chance.id(change.now)),
         name: one.name.clone(),
@@ -272,6 +283,11 @@ async fn options(
         is_default: one.is_default,
         sku: one.sku.clone(),
         product_id: one.product_id,
+        translations: one
+            .translations
+            .clone()
+            .or_else(|| known(one))
+            .unwrap_or_default(),
     });
     Ok(options.collect())
 }

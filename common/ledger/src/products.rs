@@ -16,11 +16,12 @@ use super::{
 use domain::{
     event::EventKind,
     ids::{AccountId, OptionGroupId, ProductId, StoreId},
-    menu::{Allergen, Details, Diet, Image, Placement, Translations},
+    menu::{Allergen, Details, Diet, Image, Placement},
     money::{Currency, Money},
     order::rfc3339,
     record::{Action, Subject},
     store::Product,
+    translations::Translations,
 };
 use store::{StoreError, stock_movements::Movement};
 

@@ -16,7 +16,7 @@ use domain::{
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, store_id, name, min_chosen, max_chosen, position, options, version, created_at \
+            "SELECT id, store_id, name, min_chosen, max_chosen, position, options, translations, version, created_at \
              FROM option_groups ",
             $rest
         )
@@ -63,8 +63,8 @@ pub async fn count(tx: &mut Tx, store: StoreId) -> Result<i64> {
 pub async fn insert(tx: &mut Tx, group: &OptionGroup) -> Result<()> {
     execute!(
         tx,
-        "INSERT INTO option_groups (id, store_id, name, min_chosen, max_chosen, position, options, version, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO option_groups (id, store_id, name, min_chosen, max_chosen, position, options, translations, version, \
+         created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         group.id,
         group.store_id,
         &group.name,
@@ -72,6 +72,7 @@ pub async fn insert(tx: &mut Tx, group: &OptionGroup) -> Result<()> {
         i64::from(group.max),
         i64::from(group.position),
         Json(&group.options),
+        Json(&group.translations),
         group.version,
         group.created_at
     );
@@ -82,13 +83,14 @@ pub async fn insert(tx: &mut Tx, group: &OptionGroup) -> Result<()> {
 pub async fn update(tx: &mut Tx, group: &OptionGroup) -> Result<()> {
     execute!(
         tx,
-        "UPDATE option_groups SET name = ?, min_chosen = ?, max_chosen = ?, position = ?, options = ?, version = ? \
-         WHERE id = ?",
+        "UPDATE option_groups SET name = ?, min_chosen = ?, max_chosen = ?, position = ?, options = ?, translations = ?, \
+         version = ? WHERE id = ?",
         &group.name,
         i64::from(group.min),
         i64::from(group.max),
         i64::from(group.position),
         Json(&group.options),
+        Json(&group.translations),
         group.version,
         group.id
     );
@@ -116,6 +118,7 @@ impl ReadRow for OptionGroup {
 
     fn read(row: &Row<'_>) -> Result<Self> {
         let Json(options) = row.get("options")?;
+        let translations: Option<Json<_>> = row.get("translations")?;
         Ok(Self {
             id: row.get("id")?,
             store_id: row.get("store_id")?,
@@ -124,6 +127,7 @@ impl ReadRow for OptionGroup {
             max: row.count("max_chosen")?,
             position: row.parse("position", |position: i64| position.try_into())?,
             options,
+            translations: translations.map(|Json(texts)| texts).unwrap_or_default(),
             version: row.get("version")?,
             created_at: row.get("created_at")?,
         })

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use domain::{
     capacity::{BusyRule, Capacity, CapacityRule},
     ids::{CategoryId, OptionGroupId, StoreId},
-    menu::{Allergen, Details, Diet, Placement, Texts, Translations},
+    menu::{Allergen, Details, Diet, Placement},
     money::Money,
     opening::{Day, Hours, Span, Weekly},
     order::Fulfilment,
+    translations::{Texts, Translations},
 };
 use ledger::{
     ChangeError, Ledger,
@@ -44,36 +45,41 @@ const CATEGORIES: &[(&str, &str, u32)] = &[
     ("Sweets", "Süßes", 0),
 ];
 
-/// Name, fewest and most options; then each option's name, price in cents, and true if it is the default.
-type Choices = (&'static str, u32, u32, &'static [(&'static str, i64, bool)]);
+/// Name in English and German, fewest and most options; then each option's names, price in cents, and true if it is the
+/// default.
+type Choices = (Names, u32, u32, &'static [(Names, i64, bool)]);
+type Names = (&'static str, &'static str);
 
 const CHOICES: &[Choices] = &[
     (
-        "Size",
+        ("Size", "Größe"),
         1,
         1,
         &[
-            ("Small", -200, false),
-            ("Medium", 0, true),
-            ("Large", 300, false),
+            (("Small", "Klein"), -200, false),
+            (("Medium", "Mittel"), 0, true),
+            (("Large", "Groß"), 300, false),
         ],
     ),
     (
-        "Toppings",
+        ("Toppings", "Belag"),
         0,
         4,
         &[
-            ("Mushrooms", 120, false),
-            ("Olives", 100, false),
-            ("Ham", 180, false),
-            ("Extra cheese", 150, false),
+            (("Mushrooms", "Champignons"), 120, false),
+            (("Olives", "Oliven"), 100, false),
+            (("Ham", "Schinken"), 180, false),
+            (("Extra cheese", "Extra Käse"), 150, false),
         ],
     ),
     (
-        "Milk",
+        ("Milk", "Milch"),
         1,
         1,
-        &[("Whole milk", 0, true), ("Oat milk", 50, false)],
+        &[
+            (("Whole milk", "Vollmilch"), 0, true),
+            (("Oat milk", "Hafermilch"), 50, false),
+        ],
     ),
 ];
 
@@ -216,21 +222,24 @@ async fn groups(
 ) -> anyhow::Result<BTreeMap<&'static str, OptionGroupId>> {
     let known = ledger.option_groups(store, None, PAGE).await?;
     let mut ids = BTreeMap::new();
-    for (position, (name, min, max, options)) in (0..).zip(CHOICES) {
+    for (position, ((name, german_name), min, max, options)) in (0..).zip(CHOICES) {
         let id = match known.iter().find(|group| group.name == *name) {
             Some(group) => group.id,
             None => {
-                let options = options.iter().map(|(name, price, is_default)| {
-                    Ok(NewOption {
-                        id: None,
-                        name: (*name).to_owned(),
-                        price: euros(*price)?,
-                        available: true,
-                        is_default: *is_default,
-                        sku: None,
-                        product_id: None,
-                    })
-                });
+                let options = options
+                    .iter()
+                    .map(|((name, german_name), price, is_default)| {
+                        Ok(NewOption {
+                            id: None,
+                            name: (*name).to_owned(),
+                            price: euros(*price)?,
+                            available: true,
+                            is_default: *is_default,
+                            sku: None,
+                            product_id: None,
+                            translations: Some(german(german_name)?),
+                        })
+                    });
                 let new = NewOptionGroup {
                     store_id: store,
                     name: (*name).to_owned(),
@@ -238,6 +247,7 @@ async fn groups(
                     max: *max,
                     position,
                     options: options.collect::<anyhow::Result<_>>()?,
+                    translations: german(german_name)?,
                 };
                 ledger.create_option_group(new).await?.id
             }

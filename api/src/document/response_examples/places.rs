@@ -53,9 +53,9 @@ pub(super) fn option_group() -> Value {
         "id": OPTION_GROUP, "store_id": STORE, "name": "Milk", "min": 0, "max": 1, "position": 1,
         "options": [{
             "id": OPTION, "name": "Oat milk", "price": euros(0), "available": true, "is_default": false,
-            "sku": "OAT", "product_id": null,
+            "sku": "OAT", "product_id": null, "translations": {"de": {"name": "Hafermilch"}},
         }],
-        "version": 1, "created_at": at(OPENED),
+        "translations": {"de": {"name": "Milch"}}, "version": 1, "created_at": at(OPENED),
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     language::Language,
-    menu::{Texts, Translations},
+    translations::{Texts, Translations},
 };
 use poem_openapi::Object;
 
@@ -25,6 +25,38 @@ pub(in crate::resources) type TranslationsBody = BTreeMap<String, TextsBody>;
 
 /// Maximum number of languages of one text.
 const MAX_LANGUAGES: usize = 20;
+
+/// Name in one language.
+#[derive(Clone, Debug, Object)]
+#[oai(rename = "TranslatedName", deny_unknown_fields)]
+pub(in crate::resources) struct NameBody {
+    #[oai(validator(min_length = 1, max_length = 100))]
+    name: String,
+}
+
+/// Names by language tag.
+pub(in crate::resources) type NamesBody = BTreeMap<String, NameBody>;
+
+/// Reads the field `translations` of what has a name only, as [`parse`] does.
+pub(in crate::resources) fn parse_names(body: NamesBody) -> Result<Translations, Vec<FieldError>> {
+    let texts = body.into_iter().map(|(tag, NameBody { name })| {
+        let texts = TextsBody {
+            name: Some(name),
+            description: None,
+        };
+        (tag, texts)
+    });
+    parse(texts.collect())
+}
+
+/// Shows names as [`parse_names`] reads them.
+pub(in crate::resources) fn show_names(translations: &Translations) -> NamesBody {
+    let shown = translations.0.iter().filter_map(|(language, texts)| {
+        let name = texts.name.clone()?;
+        Some((language.to_string(), NameBody { name }))
+    });
+    shown.collect()
+}
 
 /// Reads the field `translations`; the errors name each key that is no language or is there twice.
 pub(in crate::resources) fn parse(body: TranslationsBody) -> Result<Translations, Vec<FieldError>> {

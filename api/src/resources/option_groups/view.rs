@@ -1,13 +1,18 @@
 //! Groups of options as the API shows them.
 
 use domain::{
+    language::Language,
     money::{Currency, Money},
     options::OptionGroup,
+    translations::Translations,
 };
 use poem_openapi::Object;
 use uuid::Uuid;
 
-use crate::http::scalars::{PriceDifference, Time};
+use crate::{
+    http::scalars::{PriceDifference, Time},
+    resources::menu::texts::{self, NamesBody},
+};
 
 /// A group of options that products of a store offer.
 #[derive(Debug, Object)]
@@ -22,6 +27,8 @@ pub(crate) struct OptionGroupView {
     /// Place among the store's groups.
     position: i32,
     options: Vec<OptionView>,
+    /// Names in other languages than the store's, by language tag.
+    translations: NamesBody,
     version: i64,
     created_at: Time,
 }
@@ -41,9 +48,27 @@ struct OptionView {
     sku: Option<String>,
     /// The product whose stock it takes, if that is counted.
     product_id: Option<Uuid>,
+    /// Names in other languages than the store's, by language tag.
+    translations: NamesBody,
 }
 
 impl OptionGroupView {
+    /// Returns a group with its names in this language.
+    pub(crate) fn in_language(
+        mut group: OptionGroup,
+        currency: Currency,
+        language: &Language,
+    ) -> Self {
+        let translate = |translations: &Translations, name: &mut String| {
+            *name = translations.name(language, name).to_owned();
+        };
+        translate(&group.translations, &mut group.name);
+        for option in &mut group.options {
+            translate(&option.translations, &mut option.name);
+        }
+        Self::of(group, currency)
+    }
+
     pub(crate) fn of(group: OptionGroup, currency: Currency) -> Self {
         let options = group.options.into_iter().map(|one| OptionView {
             id: one.id.uuid(),
@@ -53,6 +78,7 @@ impl OptionGroupView {
             is_default: one.is_default,
             sku: one.sku,
             product_id: one.product_id.map(domain::ids::ProductId::uuid),
+            translations: texts::show_names(&one.translations),
         });
         Self {
             id: group.id.uuid(),
@@ -62,6 +88,7 @@ impl OptionGroupView {
             max: group.max,
             position: group.position,
             options: options.collect(),
+            translations: texts::show_names(&group.translations),
             version: group.version,
             created_at: group.created_at.into(),
         }

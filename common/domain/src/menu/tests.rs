@@ -1,10 +1,12 @@
 //! The order of menus, their languages, and how long they hold.
 
+use std::collections::BTreeMap;
+
 use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::*;
-use crate::{money::Money, noon, store::Contact};
+use crate::{money::Money, noon, store::Contact, translations::Texts};
 
 fn store() -> Store {
     Store {

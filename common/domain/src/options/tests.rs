@@ -24,6 +24,7 @@ fn option(n: usize, price: i64) -> ProductOption {
         is_default: false,
         sku: None,
         product_id: None,
+        translations: Translations::default(),
     }
 }
 
@@ -36,6 +37,7 @@ fn group(name: &str, (min, max): (u32, u32), options: Vec<ProductOption>) -> Opt
         max,
         position: 0,
         options,
+        translations: Translations::default(),
         version: 1,
         created_at: DateTime::UNIX_EPOCH,
     }

@@ -18,8 +18,9 @@ use crate::{
 use domain::{
     ids::{CategoryId, ProductId, StoreId},
     image::{CleanImage, ImageKind},
-    menu::{Allergen, Category, Details, Diet, Image, Placement, Texts, Translations},
+    menu::{Allergen, Category, Details, Diet, Image, Placement},
     status::{By, OrderStatus},
+    translations::{Texts, Translations},
 };
 
 fn new_category(store_id: StoreId, name: &str, position: u32) -> NewCategory {

@@ -22,6 +22,7 @@ use domain::{
     options::{AskedOption, AskedOptions, OptionGroup, WrongOption},
     order::Order,
     status::{By, OrderStatus},
+    translations::Translations,
 };
 
 fn option(name: &str, cents: i64) -> NewOption {
@@ -33,6 +34,7 @@ fn option(name: &str, cents: i64) -> NewOption {
         is_default: false,
         sku: None,
         product_id: None,
+        translations: None,
     }
 }
 
@@ -47,6 +49,7 @@ fn kept(group: &OptionGroup, at: usize) -> NewOption {
         is_default: one.is_default,
         sku: one.sku.clone(),
         product_id: one.product_id,
+        translations: None,
     }
 }
 
@@ -77,6 +80,7 @@ impl Scene {
             max: bounds.1,
             position: 0,
             options,
+            translations: Translations::default(),
         };
         self.house.ledger.create_option_group(new).await.unwrap()
     }

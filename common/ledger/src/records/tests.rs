@@ -26,8 +26,8 @@ use domain::{
     event::EventKind,
     ids::OrderId,
     integrator::{Format, HandoffEvent},
-    menu::Translations,
     status::{By, OrderStatus},
+    translations::Translations,
 };
 
 fn person(house: &TestLedger, name: &str) -> Actor {
@@ -232,6 +232,7 @@ async fn edits_of_menus_keys_listeners_and_linked_accounts_are_recorded_too(hous
         max: 1,
         position: 0,
         options: Vec::new(),
+        translations: Translations::default(),
     };
     let key = NewApiKey {
         name: "till".to_owned(),

@@ -12,9 +12,10 @@ use crate::{
 };
 use domain::{
     capacity::{Busy, BusyRule, Capacity, CapacityRule, Slot},
-    menu::{Placement, Translations},
+    menu::Placement,
     order::Fulfilment,
     status::By,
+    translations::Translations,
 };
 use store::testing::noon;
 
