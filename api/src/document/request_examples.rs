@@ -54,7 +54,7 @@ fn example(schema: &str) -> Option<Value> {
         "NewProduct" => json!({
             "store_id": STORE, "sku": "ESP", "name": "Espresso",
             "price": {"amount": 250, "currency": "EUR"}, "stock": 40,
-            "categories": [{"category_id": CATEGORY, "position": 1}], "diets": ["vegan"],
+            "option_group_ids": [OPTION_GROUP], "categories": [{"category_id": CATEGORY, "position": 1}], "diets": ["vegan"],
         }),
         "ProductPatch" => json!({"available": false, "until": "2026-11-21T06:00:00Z"}),
         "NewCategory" => json!({

@@ -303,3 +303,22 @@ async fn groups_and_options_are_named_in_the_menus_language_and_keep_their_names
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_product_is_created_with_its_groups_of_options_and_no_strangers() {
+    with_cafe(async |cafe| {
+        let create = async |groups: Value| {
+            let new = json!({"store_id": cafe.store, "name": "Latte", "price": {"amount": 300, "currency": "EUR"},
+                             "option_group_ids": groups});
+            cafe.app.post("/api/v1/products", new).by(&cafe.manager).send().await
+        };
+        let created = create(json!([cafe.milk["id"]])).await;
+        assert_eq!(created.status, 201, "{}", created.text);
+        assert_eq!(created.json()["option_group_ids"], json!([cafe.milk["id"]]));
+        let twice = create(json!([cafe.milk["id"], cafe.milk["id"]])).await;
+        assert_eq!(twice.pointers(), ["/option_group_ids/1"]);
+        let stranger = create(json!([cafe.store])).await;
+        assert_eq!(stranger.pointers(), ["/option_group_ids/0"]);
+    })
+    .await;
+}

@@ -38,6 +38,8 @@ pub struct NewProduct {
     pub available: bool,
     /// Initial stock; `None` if it is not counted.
     pub stock: Option<u32>,
+    /// Groups of the store, each once.
+    pub option_group_ids: Vec<OptionGroupId>,
     pub details: Details,
 }
 
@@ -122,6 +124,7 @@ impl Ledger {
                 .filter(|store| store.archived_at.is_none())
                 .ok_or(ProductRefused::NoSuchStore)?;
             same_currency(store.currency, new.price)?;
+            lock_option_groups(change, new.store_id, &new.option_group_ids).await?;
             let product = Product {
                 id: change.inner.chance.id(change.now),
                 store_id: new.store_id,
@@ -129,7 +132,7 @@ impl Ledger {
                 name: new.name,
                 description: new.description,
                 price: new.price,
-                option_group_ids: Vec::new(),
+                option_group_ids: new.option_group_ids,
                 available: new.available,
                 available_from: None,
                 stock: new.stock.map(i64::from),
@@ -190,7 +193,9 @@ impl Ledger {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut edit = edit.clone();
             if let Some(groups) = &edit.option_group_ids {
-                check_option_groups(change, id, groups).await?;
+                let product = store::products::get(&mut change.tx, id).await?;
+                let store = product.ok_or(ProductRefused::NotFound)?.store_id;
+                lock_option_groups(change, store, groups).await?;
             }
             let (mut product, was) = lock(change, id, version, edit.available.is_some()).await?;
             let before = product.clone();
@@ -310,13 +315,14 @@ async fn lock(
 }
 
 /// Locks the groups that the product will offer, so that none of them is deleted meanwhile.
-async fn check_option_groups(
+async fn lock_option_groups(
     change: &mut Change<'_>,
-    id: ProductId,
+    store: StoreId,
     groups: &[OptionGroupId],
 ) -> ChangeResult<(), ProductRefused> {
-    let product = store::products::get(&mut change.tx, id).await?;
-    let store = product.ok_or(ProductRefused::NotFound)?.store_id;
+    if groups.is_empty() {
+        return Ok(());
+    }
     let known = store::option_groups::lock(&mut change.tx, groups).await?;
     let is_wrong = |(at, group): (usize, &OptionGroupId)| {
         let is_known = known

@@ -69,6 +69,7 @@ async fn add_to(ledger: &Ledger, store: Option<StoreId>) -> Result<(Store, usize
             price: Money::new(amount, currency),
             available: true,
             stock: Some(*stock),
+            option_group_ids: Vec::new(),
             details: Details::default(),
         };
         match ledger.create_product(new, None).await {

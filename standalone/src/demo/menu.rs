@@ -15,7 +15,7 @@ use ledger::{
     ChangeError, Ledger,
     categories::NewCategory,
     option_groups::{NewOption, NewOptionGroup},
-    products::{NewProduct, ProductEdit, ProductRefused},
+    products::{NewProduct, ProductRefused},
     stores::RulesEdit,
 };
 
@@ -162,6 +162,7 @@ pub(super) async fn make(ledger: &Ledger, store: StoreId) -> anyhow::Result<()> 
             price: euros(dish.price)?,
             available: true,
             stock: dish.stock,
+            option_group_ids: dish.choices.iter().map(|name| groups[name]).collect(),
             details: Details {
                 categories: vec![place],
                 image: None,
@@ -170,18 +171,9 @@ pub(super) async fn make(ledger: &Ledger, store: StoreId) -> anyhow::Result<()> 
                 translations: german(dish.german)?,
             },
         };
-        let made = match ledger.create_product(new, None).await {
-            Ok(made) => made,
-            Err(ChangeError::Refused(ProductRefused::SkuTaken)) => continue,
+        match ledger.create_product(new, None).await {
+            Ok(_) | Err(ChangeError::Refused(ProductRefused::SkuTaken)) => {}
             Err(error) => return Err(error.into()),
-        };
-        if !dish.choices.is_empty() {
-            let offered = dish.choices.iter().map(|name| groups[name]);
-            let edit = ProductEdit {
-                option_group_ids: Some(offered.collect()),
-                ..ProductEdit::default()
-            };
-            ledger.edit_product(made.id, None, edit).await?;
         }
     }
     for edit in [RulesEdit::Hours(hours()?), RulesEdit::Capacity(capacity())] {

@@ -35,6 +35,9 @@ pub(super) struct NewProductBody {
     /// Null if it is not counted and never runs out.
     #[oai(validator(maximum(value = "1000000000")))]
     stock: Option<u32>,
+    /// The groups of options that it offers, in this order, each once.
+    #[oai(validator(max_items = 20))]
+    option_group_ids: Option<Vec<Uuid>>,
     #[oai(validator(max_items = "20"))]
     categories: Option<Vec<NewProductPlace>>,
     /// An https URL. `PUT /products/{id}/image` uploads an image.
@@ -107,6 +110,12 @@ impl NewProductBody {
             price: self.price.into(),
             available: self.available.unwrap_or(true),
             stock: self.stock,
+            option_group_ids: self
+                .option_group_ids
+                .unwrap_or_default()
+                .into_iter()
+                .map(Into::into)
+                .collect(),
             details,
         })
     }

@@ -32,6 +32,7 @@ pub fn new_product(store_id: StoreId) -> NewProduct {
         price: euros(250),
         available: true,
         stock: None,
+        option_group_ids: Vec::new(),
         details: Default::default(),
     }
 }
