@@ -7,12 +7,10 @@ pub mod refresh_tokens;
 mod row;
 pub mod tickets;
 
-use sqlx::QueryBuilder;
-
 use self::row::{complete, complete_one, run_decoy_query};
 use crate::{
-    error::Result, execute, fetch_in, for_update, insert_many, integrators::further_stores, on,
-    push_ids, read_optional, rows::read_rows, tx::Tx,
+    error::Result, execute, fetch_in, for_update, insert_many, integrators::further_stores,
+    push_ids, read_optional, rows::read_rows, statements::Statement, tx::Tx,
 };
 use domain::{
     account::{Account, IntegratorRef},
@@ -108,8 +106,8 @@ pub async fn page(
     after: Option<AccountId>,
     limit: u32,
 ) -> Result<Vec<Account>> {
-    let rows = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE id > "));
+    let rows = {
+        let mut query = Statement::new(tx, select!("WHERE id > "));
         query.push_bind(after.unwrap_or(AccountId::MIN));
         query
             .push(" AND password_hash <> ")
@@ -131,8 +129,8 @@ pub async fn page(
             query.push(")");
         }
         query.push(" ORDER BY id LIMIT ").push_bind(limit);
-        query.build_query_as().fetch_all(conn).await?
-    });
+        query.fetch_all(tx).await?
+    };
     let found = complete(tx, read_rows(rows)?).await?.into_iter();
     Ok(found.map(|found| found.account).collect())
 }

@@ -1,7 +1,7 @@
 //! Statements over many rows, in few shapes. With MySQL, prepared statements are cached by their text, and one that is
 //! not cached costs another round trip.
 
-use sqlx::{Database, Encode, QueryBuilder, Type};
+use crate::statements::{Statement, Value};
 
 /// Maximum rows of one statement; well below both databases' limits on bound values (65 535 and 32 766).
 pub(crate) const MAX_ROWS: usize = 256;
@@ -24,10 +24,7 @@ fn padded<T: Copy>(ids: &[T]) -> impl Iterator<Item = T> {
 }
 
 /// Pushes the ids, padded, as values of an open `IN` list.
-pub(crate) fn push_ids<'q, DB: Database, T>(query: &mut QueryBuilder<'q, DB>, ids: &[T])
-where
-    T: Encode<'q, DB> + Type<DB> + Copy + 'q,
-{
+pub(crate) fn push_ids<'q, T: Value<'q> + Copy>(query: &mut Statement<'q>, ids: &[T]) {
     let mut list = query.separated(", ");
     for id in padded(ids) {
         list.push_bind(id);
@@ -72,13 +69,11 @@ pub(crate) fn different<T>(rows: &[T]) -> impl Iterator<Item = Vec<&T>> {
 macro_rules! insert_many {
     ($tx:expr, $sql:expr, $rows:expr, |$push:ident, $row:ident| $binds:expr) => {
         for chunk in $crate::bulk::chunks($rows) {
-            $crate::on!($tx, |conn| {
-                let mut query = sqlx::QueryBuilder::new($sql);
-                query.push_values(chunk, |mut $push, $row| {
-                    $binds;
-                });
-                query.build().execute(conn).await?;
+            let mut query = $crate::statements::Statement::new(&*$tx, $sql);
+            query.push_values(chunk, |mut $push, $row| {
+                $binds;
             });
+            query.execute(&mut *$tx).await?;
         }
     };
 }
@@ -93,8 +88,8 @@ macro_rules! update_many {
      [$($before:literal $value:expr, $after:literal);+ $(;)?]) => {{
         let mut changed: u64 = 0;
         for chunk in $crate::bulk::different($rows) {
-            changed += $crate::on!(&mut *$tx, |conn| {
-                let mut query = sqlx::QueryBuilder::new($sql);
+            changed += {
+                let mut query = $crate::statements::Statement::new(&*$tx, $sql);
                 $(
                     query.push(concat!($before, "CASE ", $key));
                     for $row in &chunk {
@@ -106,9 +101,8 @@ macro_rules! update_many {
                 for $row in &chunk {
                     keys.push_bind($id);
                 }
-                query.push(")");
-                query.build().execute(conn).await?.rows_affected()
-            });
+                query.push(")").execute(&mut *$tx).await?
+            };
         }
         changed
     }};

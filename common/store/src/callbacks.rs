@@ -6,15 +6,16 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 use crate::{
     bulk::{MAX_ROWS, different},
     error::Result,
     execute,
     failures::{MAX_FAILURES, shortened},
-    fetch_all, fetch_optional, fetch_scalar, fetch_scalars, for_update, on, push_ids,
+    fetch_all, fetch_optional, fetch_scalar, fetch_scalars, for_update, push_ids,
     rows::text,
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -178,8 +179,9 @@ pub async fn lock_waiting(
     // SQLite has one writer and no row locks.
     let end = tx.pick(") FOR UPDATE", ")");
     for chunk in different(references) {
-        let rows: Vec<(IntegratorId, Vec<u8>)> = on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(
+        let rows: Vec<(IntegratorId, Vec<u8>)> = {
+            let mut query = Statement::new(
+                tx,
                 "SELECT integrator_id, reference FROM callbacks /*! FORCE INDEX (callbacks_by_reference) */ \
                  WHERE applied_at IS NULL AND order_id IS NULL AND (",
             );
@@ -192,8 +194,8 @@ pub async fn lock_waiting(
                     .push_unseparated(")");
             }
             query.push(end);
-            query.build_query_as().fetch_all(conn).await?
-        });
+            query.fetch_all(tx).await?
+        };
         waiting.extend(
             rows.into_iter()
                 .map(|(id, reference)| (id, text(reference))),
@@ -333,15 +335,16 @@ pub async fn with_unapplied(
 ) -> Result<Vec<OrderId>> {
     let mut found: Vec<OrderId> = Vec::new();
     for chunk in orders.chunks(MAX_ROWS) {
-        let rows: Vec<(OrderId,)> = on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(
+        let rows: Vec<(OrderId,)> = {
+            let mut query = Statement::new(
+                tx,
                 "SELECT DISTINCT order_id FROM callbacks /*! FORCE INDEX (callbacks_of_order) */ \
                  WHERE applied_at IS NULL AND received_at <= ",
             );
             query.push_bind(received_by).push(" AND order_id IN (");
             push_ids(&mut query, chunk);
-            query.push(")").build_query_as().fetch_all(conn).await?
-        });
+            query.push(")").fetch_all(tx).await?
+        };
         found.extend(rows.into_iter().map(|(id,)| id));
     }
     Ok(found)

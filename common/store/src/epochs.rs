@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
-use crate::{error::Result, execute, fetch_optional, for_update, on, tx::Tx};
+use crate::{error::Result, execute, fetch_optional, for_update, statements::Statement, tx::Tx};
 use domain::ids::{EpochId, StreamId};
 
 /// The epoch and where it began.
@@ -64,16 +63,16 @@ pub async fn times_of(
     };
     // Padded, so that the statement has few shapes.
     let padded = std::iter::repeat_n(last, events.len().next_power_of_two() - events.len());
-    let rows: Vec<(StreamId, i64, DateTime<Utc>)> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new("SELECT stream_id, seq, at FROM events WHERE ");
+    let rows: Vec<(StreamId, i64, DateTime<Utc>)> = {
+        let mut query = Statement::new(tx, "SELECT stream_id, seq, at FROM events WHERE ");
         let mut before = "(stream_id = ";
         for (stream, seq) in events.iter().chain(padded) {
             query.push(before).push_bind(*stream);
             query.push(" AND seq = ").push_bind(*seq).push(")");
             before = " OR (stream_id = ";
         }
-        query.build_query_as().fetch_all(conn).await?
-    });
+        query.fetch_all(tx).await?
+    };
     let times = rows.into_iter();
     Ok(times.map(|(stream, seq, at)| ((stream, seq), at)).collect())
 }
@@ -139,6 +138,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::statements::Statement;
     use crate::{testing, testing::TestDb};
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 use crate::{
     bulk::MAX_ROWS,
     error::Result,
-    fetch_in, insert_many, on, push_ids, read_all,
+    fetch_in, insert_many, push_ids, read_all,
     rows::{ReadRow, Row},
+    statements::Statement,
     tx::Tx,
     update_many,
 };
@@ -83,8 +84,8 @@ pub async fn after(tx: &mut Tx, stream: StreamId, after: i64, limit: u32) -> Res
 pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i64)>> {
     let mut heads = Vec::with_capacity(streams.len());
     for chunk in streams.chunks(MAX_ROWS) {
-        let rows: Vec<(StreamId, i64)> = on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new("SELECT id, last_seq FROM sessions WHERE id IN (");
+        let rows: Vec<(StreamId, i64)> = {
+            let mut query = Statement::new(tx, "SELECT id, last_seq FROM sessions WHERE id IN (");
             let mut before = "";
             for next in [
                 ") UNION ALL SELECT id, last_seq FROM orders WHERE session_id IS NULL AND id IN (",
@@ -96,8 +97,8 @@ pub async fn heads(tx: &mut Tx, streams: &[StreamId]) -> Result<Vec<(StreamId, i
                 before = next;
             }
             query.push(before);
-            query.build_query_as().fetch_all(conn).await?
-        });
+            query.fetch_all(tx).await?
+        };
         heads.extend(rows);
     }
     Ok(heads)

@@ -7,7 +7,7 @@ mod outcome;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 pub(crate) use claim::an_earlier_one_is_open;
 pub use claim::{
@@ -24,9 +24,10 @@ pub use outcome::{
 use crate::{
     bulk::MAX_ROWS,
     error::Result,
-    execute, fetch_all, fetch_in, fetch_optional_scalar, for_update, insert_many, on, push_ids,
+    execute, fetch_all, fetch_in, fetch_optional_scalar, for_update, insert_many, push_ids,
     read_all, read_in, read_optional,
     rows::{ReadRow, Row},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -228,17 +229,15 @@ pub async fn withdraw(
     if ids.is_empty() {
         return Ok(());
     }
-    on!(tx, |conn| {
-        let mut query = QueryBuilder::new("UPDATE handoffs SET state = 'withdrawn', reason = ");
-        query
-            .push_bind(reason)
-            .push(", closed_at = ")
-            .push_bind(now)
-            .push(" WHERE state IN ('due', 'waiting', 'held', 'parked') AND id IN (");
-        push_ids(&mut query, ids);
-        query.push(")");
-        query.build().execute(conn).await?;
-    });
+    let mut query = Statement::new(tx, "UPDATE handoffs SET state = 'withdrawn', reason = ");
+    query
+        .push_bind(reason)
+        .push(", closed_at = ")
+        .push_bind(now)
+        .push(" WHERE state IN ('due', 'waiting', 'held', 'parked') AND id IN (");
+    push_ids(&mut query, ids);
+    query.push(")");
+    query.execute(tx).await?;
     Ok(())
 }
 

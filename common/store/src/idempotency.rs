@@ -1,12 +1,12 @@
 //! Idempotency keys: which request created which resource. Written in the resource's transaction.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::{
     error::{Result, StoreError},
-    execute, insert_many, on,
+    execute, fetch_optional, insert_many,
+    statements::Statement,
     tx::Tx,
 };
 
@@ -23,8 +23,9 @@ pub struct KeyRow {
 pub async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<KeyRow>> {
     let mut found = Vec::new();
     for chunk in super::bulk::chunks(wanted) {
-        let rows: Vec<(Uuid, Vec<u8>, Vec<u8>, Uuid)> = on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new(
+        let rows: Vec<(Uuid, Vec<u8>, Vec<u8>, Uuid)> = {
+            let mut query = Statement::new(
+                tx,
                 "SELECT owner, idempotency_key, fingerprint, resource_id FROM idempotency_keys WHERE ",
             );
             let mut list = query.separated(" OR ");
@@ -35,8 +36,8 @@ pub async fn find(tx: &mut Tx, wanted: &[(Uuid, &str)]) -> Result<Vec<KeyRow>> {
                     .push_bind_unseparated(key.as_bytes())
                     .push_unseparated(")");
             }
-            query.build_query_as().fetch_all(conn).await?
-        });
+            query.fetch_all(tx).await?
+        };
         found.extend(
             rows.into_iter()
                 .map(|(owner, key, fingerprint, resource_id)| KeyRow {
@@ -66,13 +67,7 @@ async fn lock_nowait(tx: &mut Tx, owner: Uuid, key: &str) -> Result<()> {
         "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ? FOR UPDATE NOWAIT",
         "SELECT owner FROM idempotency_keys WHERE owner = ? AND idempotency_key = ?",
     );
-    on!(tx, |conn| {
-        sqlx::query(sql)
-            .bind(owner)
-            .bind(key.as_bytes())
-            .fetch_optional(conn)
-            .await?;
-    });
+    let _: Option<(Uuid,)> = fetch_optional!(tx, sql, owner, key.as_bytes());
     Ok(())
 }
 

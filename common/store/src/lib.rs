@@ -21,7 +21,7 @@ mod rows;
 mod statements;
 /// Bounds how long a statement is waited for.
 mod timeouts;
-/// A transaction, and the macros that expand one body for both databases.
+/// A transaction, and what differs between the databases.
 mod tx;
 
 /// Multi-row statements in few shapes.
@@ -110,5 +110,8 @@ pub(crate) use statements::{
     execute, execute_in, fetch, fetch_all, fetch_in, fetch_one, fetch_optional,
     fetch_optional_scalar, fetch_scalar, fetch_scalars, read_all, read_in, read_optional,
 };
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use timeouts::counted;
-pub(crate) use tx::{for_update, on, skip_locked};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use tx::on;
+pub(crate) use tx::{for_update, skip_locked};

@@ -7,7 +7,7 @@ mod row;
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 pub use self::calendar::calendar;
@@ -15,8 +15,8 @@ pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements,
 pub use self::list::{OrderFilter, OrderPage};
 use self::row::{ItemRow, OrderRow};
 use crate::{
-    error::Result, fetch_in, fetch_optional_scalar, fetch_scalars, for_update, insert_many, on,
-    read_in, read_optional, rows::text, tx::Tx, update_many,
+    error::Result, fetch_in, fetch_optional_scalar, fetch_scalars, for_update, insert_many,
+    read_in, read_optional, rows::text, statements::Statement, tx::Tx, update_many,
 };
 use domain::{
     ids::{IntegratorId, OrderId, SessionId},
@@ -266,8 +266,9 @@ pub async fn find_by_references(
 ) -> Result<HashMap<(Uuid, String), OrderId>> {
     let mut found = HashMap::new();
     for chunk in super::bulk::chunks(wanted) {
-        let rows: Vec<(Uuid, Vec<u8>, OrderId)> = on!(&mut *tx, |conn| {
-            let mut query = QueryBuilder::new("SELECT placed_by, reference, id FROM orders WHERE ");
+        let rows: Vec<(Uuid, Vec<u8>, OrderId)> = {
+            let mut query =
+                Statement::new(tx, "SELECT placed_by, reference, id FROM orders WHERE ");
             let mut list = query.separated(" OR ");
             for (placed_by, reference) in chunk {
                 list.push("(placed_by = ")
@@ -276,8 +277,8 @@ pub async fn find_by_references(
                     .push_bind_unseparated(reference.as_bytes())
                     .push_unseparated(")");
             }
-            query.build_query_as().fetch_all(conn).await?
-        });
+            query.fetch_all(tx).await?
+        };
         for (placed_by, reference, id) in rows {
             found.insert((placed_by, text(reference)), id);
         }

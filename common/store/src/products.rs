@@ -3,12 +3,13 @@
 pub mod details;
 pub mod outside;
 
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 use crate::{
     error::Result,
-    execute, fetch_optional, on, read_all, read_in, read_optional,
+    execute, fetch_optional, read_all, read_in, read_optional,
     rows::{ReadRow, Row, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -55,16 +56,16 @@ pub async fn by_skus(tx: &mut Tx, store: StoreId, skus: &[&str]) -> Result<Vec<P
     };
     // Padded to a power of two, so that the statement has few shapes (see `batch`).
     let wanted = skus.len().next_power_of_two();
-    let rows = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE p.store_id = "));
+    let rows = {
+        let mut query = Statement::new(tx, select!("WHERE p.store_id = "));
         query.push_bind(store).push(" AND p.sku IN (");
         let mut list = query.separated(", ");
         for sku in skus.iter().chain(std::iter::repeat(last)).take(wanted) {
             list.push_bind(sku.as_bytes());
         }
         query.push(") ORDER BY p.id");
-        query.build_query_as().fetch_all(conn).await?
-    });
+        query.fetch_all(tx).await?
+    };
     read_rows(rows)
 }
 

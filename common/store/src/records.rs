@@ -1,13 +1,14 @@
 //! Records of people's changes, newest first.
 
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
     error::Result,
     explain::QueryOutput,
-    insert_many, on, push_ids,
+    insert_many, push_ids,
     rows::{ReadRow, Readable, Row, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -83,29 +84,27 @@ async fn run_walk<A: QueryOutput>(
     limit: u32,
 ) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push(
+    let mut query = Statement::new(tx, sql_prefix);
+    query.push(
             "SELECT id, store_id, subject, subject_id, action, at, actor, fields FROM changes WHERE id < ",
         );
-        query.push_bind(before.unwrap_or(RecordId::MAX));
-        match walk {
-            Walk::All => {}
-            Walk::OfStore(store) => {
-                query.push(" AND store_id = ").push_bind(store);
-            }
-            Walk::OfSubject(subject) => {
-                query.push(" AND subject_id = ").push_bind(subject);
-                if let Some(stores) = &filter.stores {
-                    query.push(" AND store_id IN (");
-                    push_ids(&mut query, stores);
-                    query.push(")");
-                }
+    query.push_bind(before.unwrap_or(RecordId::MAX));
+    match walk {
+        Walk::All => {}
+        Walk::OfStore(store) => {
+            query.push(" AND store_id = ").push_bind(store);
+        }
+        Walk::OfSubject(subject) => {
+            query.push(" AND subject_id = ").push_bind(subject);
+            if let Some(stores) = &filter.stores {
+                query.push(" AND store_id IN (");
+                push_ids(&mut query, stores);
+                query.push(")");
             }
         }
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+    }
+    query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+    query.fetch_all::<A>(tx).await
 }
 
 impl ReadRow for Record {

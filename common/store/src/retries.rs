@@ -7,14 +7,15 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 use crate::{
     error::Result,
     execute,
     explain::QueryOutput,
-    on, read_in,
+    read_in,
     rows::{ReadRow, Readable, Row, optional_text, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -161,28 +162,26 @@ pub(crate) async fn run_walk<A: QueryOutput>(
 ) -> Result<Vec<A>> {
     let before = before.unwrap_or(RetryId::MAX);
     let sql_prefix = A::sql_prefix(tx);
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push(
+    let mut query = Statement::new(tx, sql_prefix);
+    query.push(
             "SELECT r.id, r.account_id, a.username, r.store_id, r.filter, r.matched, r.retried, r.refused, \
              r.started_at, r.finished_at FROM retries r LEFT JOIN accounts a ON a.id = r.account_id WHERE r.id < ",
         );
-        query.push_bind(before);
-        match walk {
-            Walk::All => {}
-            Walk::One(id) => {
-                query.push(" AND r.id = ").push_bind(id);
-            }
-            Walk::OfStore(store) => {
-                query.push(" AND r.store_id = ").push_bind(store);
-            }
-            Walk::By(account) => {
-                query.push(" AND r.account_id = ").push_bind(account);
-            }
+    query.push_bind(before);
+    match walk {
+        Walk::All => {}
+        Walk::One(id) => {
+            query.push(" AND r.id = ").push_bind(id);
         }
-        query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit);
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+        Walk::OfStore(store) => {
+            query.push(" AND r.store_id = ").push_bind(store);
+        }
+        Walk::By(account) => {
+            query.push(" AND r.account_id = ").push_bind(account);
+        }
+    }
+    query.push(" ORDER BY r.id DESC LIMIT ").push_bind(limit);
+    query.fetch_all::<A>(tx).await
 }
 
 impl ReadRow for Retry {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
 
 use each_database::each_database;
 
-use crate::{Result, Tx, on, testing::TestDb};
+use crate::{Result, Tx, fetch_all, testing::TestDb};
 
 /// Renders all tables with their columns, keys and indexes, in the order of their names.
 async fn render(tx: &mut Tx) -> Result<String> {
@@ -15,8 +15,7 @@ async fn render(tx: &mut Tx) -> Result<String> {
         "SELECT t.name, c.name, c.type, NOT c.\"notnull\" FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
          WHERE t.type = 'table' AND t.name <> '_sqlx_migrations' ORDER BY t.name, c.cid",
     );
-    let columns: Vec<(String, String, String, i64)> =
-        on!(tx, |conn| sqlx::query_as(columns).fetch_all(conn).await?);
+    let columns: Vec<(String, String, String, i64)> = fetch_all!(tx, columns);
     // SQLite names the indexes of constraints itself.
     let indexes = tx.pick(
         "SELECT CAST(table_name AS CHAR), CASE WHEN index_name = 'PRIMARY' THEN 'primary key' \
@@ -29,8 +28,7 @@ async fn render(tx: &mut Tx) -> Result<String> {
          FROM sqlite_schema t JOIN pragma_index_list(t.name) i \
          WHERE t.type = 'table' AND t.name <> '_sqlx_migrations'",
     );
-    let mut indexes: Vec<(String, String, i64, String)> =
-        on!(tx, |conn| sqlx::query_as(indexes).fetch_all(conn).await?);
+    let mut indexes: Vec<(String, String, i64, String)> = fetch_all!(tx, indexes);
     // Here, because servers differ in how they collate names.
     indexes.sort();
     let mut tables: BTreeMap<String, String> = BTreeMap::new();

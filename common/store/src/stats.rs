@@ -4,15 +4,15 @@
 //! sees all with smaller numbers. "All up to this number" is therefore a set that only grows, whatever any clock says.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
 use crate::{
     bulk::chunks,
     error::Result,
     execute, execute_in,
     explain::QueryOutput,
-    fetch_all, on, read_all, read_in,
+    fetch_all, read_all, read_in,
     rows::{ReadRow, Readable, Row, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -103,20 +103,18 @@ pub(crate) async fn run_query<A: QueryOutput>(
          FROM (SELECT store_id, number, status, accepted_at, \
            MIN(accepted_at, MAX(placed_at, COALESCE(hand_over_at, placed_at))) AS since FROM orders) WHERE ",
     );
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push(sql);
-        let mut list = query.separated(" OR ");
-        for (store, above) in of {
-            list.push("(store_id = ")
-                .push_bind_unseparated(store)
-                .push_unseparated(" AND number > ")
-                .push_bind_unseparated(*above)
-                .push_unseparated(")");
-        }
-        query.push(" GROUP BY status");
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+    let mut query = Statement::new(tx, sql_prefix);
+    query.push(sql);
+    let mut list = query.separated(" OR ");
+    for (store, above) in of {
+        list.push("(store_id = ")
+            .push_bind_unseparated(store)
+            .push_unseparated(" AND number > ")
+            .push_bind_unseparated(*above)
+            .push_unseparated(")");
+    }
+    query.push(" GROUP BY status");
+    query.fetch_all::<A>(tx).await
 }
 
 /// An order that is not in a tally yet.
@@ -203,27 +201,25 @@ async fn add(
     to: i64,
     more: &Tally,
 ) -> Result<u64> {
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new("UPDATE order_tallies SET ");
-        let mut sums = query.separated(", ");
-        for (column, status) in COLUMNS {
-            sums.push(*column).push_unseparated(" = ");
-            sums.push_unseparated(*column).push_unseparated(" + ");
-            sums.push_bind_unseparated(more.in_status(*status));
-        }
-        sums.push("ever_accepted = ever_accepted + ")
-            .push_bind_unseparated(more.ever_accepted());
-        sums.push("acceptance_us = acceptance_us + ")
-            .push_bind_unseparated(more.acceptance_us());
-        if ends_at.is_some() {
-            sums.push("up_to = ").push_bind_unseparated(to);
-        }
-        query.push(" WHERE store_id = ").push_bind(store);
-        if let Some(from) = ends_at {
-            query.push(" AND up_to = ").push_bind(from);
-        }
-        query.build().execute(conn).await?.rows_affected()
-    }))
+    let mut query = Statement::new(tx, "UPDATE order_tallies SET ");
+    let mut sums = query.separated(", ");
+    for (column, status) in COLUMNS {
+        sums.push(*column).push_unseparated(" = ");
+        sums.push_unseparated(*column).push_unseparated(" + ");
+        sums.push_bind_unseparated(more.in_status(*status));
+    }
+    sums.push("ever_accepted = ever_accepted + ")
+        .push_bind_unseparated(more.ever_accepted());
+    sums.push("acceptance_us = acceptance_us + ")
+        .push_bind_unseparated(more.acceptance_us());
+    if ends_at.is_some() {
+        sums.push("up_to = ").push_bind_unseparated(to);
+    }
+    query.push(" WHERE store_id = ").push_bind(store);
+    if let Some(from) = ends_at {
+        query.push(" AND up_to = ").push_bind(from);
+    }
+    query.execute(tx).await
 }
 
 /// Marks these orders as tallied.

@@ -1,11 +1,12 @@
 //! Stores, and the counters of their order numbers and of their own streams.
 
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 use crate::{
     error::Result,
-    execute, fetch_optional, for_update, on, push_ids, read_in, read_optional,
+    execute, fetch_optional, for_update, push_ids, read_in, read_optional,
     rows::{ReadRow, Row, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -39,8 +40,8 @@ pub async fn list(
     if among.is_some_and(<[StoreId]>::is_empty) {
         return Ok(Vec::new());
     }
-    let rows = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE archived_at IS NULL AND id > "));
+    let rows = {
+        let mut query = Statement::new(tx, select!("WHERE archived_at IS NULL AND id > "));
         query.push_bind(after.unwrap_or(StoreId::MIN));
         if let Some(among) = among {
             query.push(" AND id IN (");
@@ -48,8 +49,8 @@ pub async fn list(
             query.push(")");
         }
         query.push(" ORDER BY id LIMIT ").push_bind(limit);
-        query.build_query_as().fetch_all(conn).await?
-    });
+        query.fetch_all(tx).await?
+    };
     read_rows(rows)
 }
 

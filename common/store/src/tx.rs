@@ -1,4 +1,4 @@
-//! A transaction on either database, and the macros that expand one body for both.
+//! A transaction on either database, and what differs between them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,6 +52,13 @@ impl Tx {
         }
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        match self {
+            Self::MySql(_, terms) => &terms.metrics,
+            Self::Sqlite(_, metrics) => metrics,
+        }
+    }
+
     /// Commits. An error that leaves the outcome unknown becomes [`StoreError::CommitUnknown`].
     pub async fn commit(self) -> Result<()> {
         match self {
@@ -85,8 +92,9 @@ impl std::fmt::Debug for Tx {
     }
 }
 
-/// `on!(tx, |conn| …)` expands the body once per database, with `conn` as the sqlx executor. On MySQL the whole body
-/// runs under the statement timeout.
+/// `on!(tx, |conn| …)` expands the body once per database, with `conn` as the sqlx executor: tests run statements as text
+/// that no prepared statement takes. On MySQL the whole body runs under the statement timeout.
+#[cfg(any(test, feature = "testing"))]
 macro_rules! on {
     ($tx:expr, |$conn:ident| $body:expr) => {
         match $tx {
@@ -123,7 +131,9 @@ macro_rules! skip_locked {
     };
 }
 
-pub(crate) use {for_update, on, skip_locked};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use on;
+pub(crate) use {for_update, skip_locked};
 
 #[cfg(test)]
 mod tests {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
 use super::row::stores_of;
 use crate::{
     error::Result,
-    execute, on, push_ids, read_all, read_optional,
+    execute, push_ids, read_all, read_optional,
     rows::{ReadRow, Row, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -72,8 +72,8 @@ pub async fn page(
     after: Option<AccountId>,
     limit: u32,
 ) -> Result<Vec<ApiKey>> {
-    let rows = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(select!("WHERE ended_at IS NULL AND account_id > "));
+    let rows = {
+        let mut query = Statement::new(tx, select!("WHERE ended_at IS NULL AND account_id > "));
         query.push_bind(after.unwrap_or(AccountId::MIN));
         if let Some(stores) = stores {
             query.push(
@@ -83,8 +83,8 @@ pub async fn page(
             query.push("))");
         }
         query.push(" ORDER BY account_id LIMIT ").push_bind(limit);
-        query.build_query_as().fetch_all(conn).await?
-    });
+        query.fetch_all(tx).await?
+    };
     complete(tx, read_rows(rows)?).await
 }
 

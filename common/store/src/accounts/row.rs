@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
-use sqlx::QueryBuilder;
-
 use super::Credentials;
 use crate::{
     error::Result,
-    fetch_in, on, push_ids,
+    fetch_in, push_ids,
     rows::{ReadRow, Row},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -80,8 +79,9 @@ async fn integrators_of(
     if accounts.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<(AccountId, IntegratorId, StoreId, i64)> = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(
+    let rows: Vec<(AccountId, IntegratorId, StoreId, i64)> = {
+        let mut query = Statement::new(
+            tx,
             "SELECT a.account_id, i.id AS integrator_id, i.store_id, 1 AS place FROM account_integrators a \
              JOIN integrators i ON i.id = a.integrator_id WHERE i.archived_at IS NULL AND a.account_id IN (",
         );
@@ -94,8 +94,8 @@ async fn integrators_of(
         );
         push_ids(&mut query, accounts);
         query.push(") ORDER BY account_id, integrator_id, place, store_id");
-        query.build_query_as().fetch_all(conn).await?
-    });
+        query.fetch_all(tx).await?
+    };
     let without_place = |(account, integrator, store, _)| (account, integrator, store);
     Ok(rows.into_iter().map(without_place).collect())
 }

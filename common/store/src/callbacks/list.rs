@@ -4,14 +4,15 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
     error::Result,
     explain::QueryOutput,
-    fetch_scalars, on, push_ids,
+    fetch_scalars, push_ids,
     rows::{ListPage, ReadRow, Readable, Row, optional_text, text},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -164,15 +165,14 @@ pub(crate) async fn run_walk<A: QueryOutput>(
         ),
         _ => "",
     };
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push(
+    let mut query = Statement::new(tx, sql_prefix);
+    query.push(
             "SELECT c.id, c.integrator_id, i.name AS integrator_name, \
              COALESCE(o.store_id, i.store_id) AS store_id, \
              COALESCE(c.repeated_id, c.webhook_id) AS webhook_id, c.order_id, o.number AS order_number, c.reference, c.sequence, c.payload, c.received_at, c.applied_at, c.result, \
              c.detail, c.failures FROM callbacks c ",
         );
-        query
+    query
             .push(hint)
             .push(
                 "LEFT JOIN integrators i ON i.id = c.integrator_id LEFT JOIN orders o ON o.id = c.order_id \
@@ -181,36 +181,35 @@ pub(crate) async fn run_walk<A: QueryOutput>(
             .push_bind(since)
             .push(" AND c.id < ")
             .push_bind(before);
-        if let Some(integrator) = walk.integrator {
-            query.push(" AND c.integrator_id = ").push_bind(integrator);
+    if let Some(integrator) = walk.integrator {
+        query.push(" AND c.integrator_id = ").push_bind(integrator);
+    }
+    if let Some(order) = filter.order {
+        query.push(" AND c.order_id = ").push_bind(order);
+    }
+    if let Some(stores) = &filter.stores {
+        // Without an order, it counts for the integrator's first store.
+        query.push(" AND COALESCE(o.store_id, i.store_id) IN (");
+        push_ids(&mut query, stores);
+        query.push(")");
+    }
+    match walk.result {
+        Some(Some(result)) => {
+            query.push(" AND c.result = ").push_bind(result);
         }
-        if let Some(order) = filter.order {
-            query.push(" AND c.order_id = ").push_bind(order);
+        Some(None) => {
+            query.push(" AND c.result IS NULL");
         }
-        if let Some(stores) = &filter.stores {
-            // Without an order, it counts for the integrator's first store.
-            query.push(" AND COALESCE(o.store_id, i.store_id) IN (");
-            push_ids(&mut query, stores);
-            query.push(")");
-        }
-        match walk.result {
-            Some(Some(result)) => {
-                query.push(" AND c.result = ").push_bind(result);
-            }
-            Some(None) => {
-                query.push(" AND c.result IS NULL");
-            }
-            None => {}
-        }
-        if let Some(after) = filter.received_after {
-            query.push(" AND c.received_at >= ").push_bind(after);
-        }
-        if let Some(before) = filter.received_before {
-            query.push(" AND c.received_at < ").push_bind(before);
-        }
-        query.push(" ORDER BY c.id DESC LIMIT ").push_bind(limit);
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+        None => {}
+    }
+    if let Some(after) = filter.received_after {
+        query.push(" AND c.received_at >= ").push_bind(after);
+    }
+    if let Some(before) = filter.received_before {
+        query.push(" AND c.received_at < ").push_bind(before);
+    }
+    query.push(" ORDER BY c.id DESC LIMIT ").push_bind(limit);
+    query.fetch_all::<A>(tx).await
 }
 
 impl ReadRow for KeptCallback {

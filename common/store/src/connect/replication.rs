@@ -91,7 +91,7 @@ pub(super) fn dangers(named: &HashMap<String, String>, replicas: Option<u64>) ->
     }
     if value("rpl_semi_sync_source_status") == "OFF" {
         dangers.push(format!(
-            "{set} and semi-synchronous replication is on, but waits for none of them now: one that takes over may lack \
+            "{set} and semi-synchronous replication is but waits for none of them now: one that takes over may lack \
              the last commits"
         ));
     }
@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(
             found(&old_names, Some(1)),
             [
-                "one replica follows this server and semi-synchronous replication is on, but waits for none of them now",
+                "one replica follows this server and semi-synchronous replication is but waits for none of them now",
                 "rpl_semi_sync_source_wait_point is AFTER_COMMIT",
             ]
         );

@@ -4,15 +4,15 @@ use std::cmp::Reverse;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::Stored;
 use crate::{
     error::Result,
     explain::QueryOutput,
-    on, push_ids,
+    push_ids,
     rows::{ListPage, ReadRow, Readable, Row},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -144,11 +144,11 @@ async fn rows(
 
 /// Returns one handoff as [`list`] does.
 pub async fn listed(tx: &mut Tx, id: HandoffId) -> Result<Option<Listed>> {
-    let row: Option<Readable<Listed>> = on!(tx, |conn| {
-        let mut query = QueryBuilder::new(SELECTED);
+    let row: Option<Readable<Listed>> = {
+        let mut query = Statement::new(tx, SELECTED);
         query.push("h.id = ").push_bind(id);
-        query.build_query_as().fetch_optional(conn).await?
-    });
+        query.fetch_optional(tx).await?
+    };
     row.map(|row| row.read).transpose()
 }
 
@@ -184,52 +184,50 @@ pub(crate) async fn run_walk<A: QueryOutput>(
 ) -> Result<Vec<A>> {
     let (above, below) = bounds(filter, page);
     let sql_prefix = A::sql_prefix(tx);
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push(SELECTED).push("h.id > ").push_bind(above);
-        query.push(" AND h.id < ").push_bind(below);
-        if let Some(order) = filter.order {
-            query.push(" AND h.order_id = ").push_bind(order);
+    let mut query = Statement::new(tx, sql_prefix);
+    query.push(SELECTED).push("h.id > ").push_bind(above);
+    query.push(" AND h.id < ").push_bind(below);
+    if let Some(order) = filter.order {
+        query.push(" AND h.order_id = ").push_bind(order);
+    }
+    if let Some(integrator) = filter.integrator {
+        query.push(" AND h.integrator_id = ").push_bind(integrator);
+    }
+    match (walk.store, &filter.stores) {
+        (Some(store), _) => {
+            query.push(" AND h.store_id = ").push_bind(store);
         }
-        if let Some(integrator) = filter.integrator {
-            query.push(" AND h.integrator_id = ").push_bind(integrator);
+        (None, Some(stores)) => {
+            query.push(" AND h.store_id IN (");
+            push_ids(&mut query, stores);
+            query.push(")");
         }
-        match (walk.store, &filter.stores) {
-            (Some(store), _) => {
-                query.push(" AND h.store_id = ").push_bind(store);
-            }
-            (None, Some(stores)) => {
-                query.push(" AND h.store_id IN (");
-                push_ids(&mut query, stores);
-                query.push(")");
-            }
-            (None, None) => {}
-        }
-        if let Some(state) = walk.state {
-            query.push(" AND h.state = ").push_bind(state);
-        }
-        if let Some(event) = filter.event {
-            query.push(" AND h.event = ").push_bind(event);
-        }
-        if let Some(reason) = &filter.reason {
-            query.push(" AND h.reason = ").push_bind(reason.as_str());
-        }
-        if let Some(after) = filter.created_after {
-            query.push(" AND h.created_at >= ").push_bind(after);
-        }
-        if let Some(before) = filter.created_before {
-            query.push(" AND h.created_at < ").push_bind(before);
-        }
-        if filter.with_order {
-            query.push(" AND h.order_id IS NOT NULL");
-        }
-        query.push(match page {
-            Page::NewestFirst { .. } => " ORDER BY h.id DESC LIMIT ",
-            Page::OldestFirst { .. } => " ORDER BY h.id LIMIT ",
-        });
-        query.push_bind(limit);
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+        (None, None) => {}
+    }
+    if let Some(state) = walk.state {
+        query.push(" AND h.state = ").push_bind(state);
+    }
+    if let Some(event) = filter.event {
+        query.push(" AND h.event = ").push_bind(event);
+    }
+    if let Some(reason) = &filter.reason {
+        query.push(" AND h.reason = ").push_bind(reason.as_str());
+    }
+    if let Some(after) = filter.created_after {
+        query.push(" AND h.created_at >= ").push_bind(after);
+    }
+    if let Some(before) = filter.created_before {
+        query.push(" AND h.created_at < ").push_bind(before);
+    }
+    if filter.with_order {
+        query.push(" AND h.order_id IS NOT NULL");
+    }
+    query.push(match page {
+        Page::NewestFirst { .. } => " ORDER BY h.id DESC LIMIT ",
+        Page::OldestFirst { .. } => " ORDER BY h.id LIMIT ",
+    });
+    query.push_bind(limit);
+    query.fetch_all::<A>(tx).await
 }
 
 /// Returns the bounds of the page's ids, both exclusive. An id begins with the time at which it was drawn, which is not

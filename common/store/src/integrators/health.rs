@@ -4,13 +4,12 @@
 mod tests;
 
 use chrono::{DateTime, Utc};
-use sqlx::{Database, Encode, QueryBuilder, Type};
 
 use crate::{
     error::Result,
     explain::{QueryOutput, impl_query_output},
-    on,
     rows::{ReadRow, Readable, Row, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{handoff::HandoffState, ids::IntegratorId};
@@ -71,9 +70,8 @@ async fn run_query<A: QueryOutput>(
     attempts: u32,
 ) -> Result<Vec<A>> {
     let (sql_prefix, attempts_join) = (A::sql_prefix(tx), attempts_join(tx));
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query
+    let mut query = Statement::new(tx, sql_prefix);
+    query
             .push("SELECT integrator_id, COUNT(CASE WHEN nth <= ")
             .push_bind(attempts)
             .push(" THEN 1 END) AS attempts, COUNT(CASE WHEN success = 1 AND nth <= ")
@@ -95,25 +93,22 @@ async fn run_query<A: QueryOutput>(
                    ROW_NUMBER() OVER (PARTITION BY h.integrator_id, CASE WHEN a.outcome = 'acknowledged' THEN 1 ELSE 0 END \
                      ORDER BY a.ended_at DESC, a.id DESC) AS nth_of_its_kind FROM (",
             );
-        push_handoffs(&mut query, integrators);
-        query
+    push_handoffs(&mut query, integrators);
+    query
             .push(attempts_join)
             .push(" WHERE a.outcome IS NOT NULL AND a.counted = TRUE) numbered) lately GROUP BY integrator_id");
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+    query.fetch_all::<A>(tx).await
 }
 
 async fn last_response<A: QueryOutput>(tx: &mut Tx, integrator: IntegratorId) -> Result<Vec<A>> {
     let (sql_prefix, attempts_join) = (A::sql_prefix(tx), attempts_join(tx));
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push("SELECT MAX(a.ended_at) AS at FROM (");
-        push_handoffs(&mut query, &[integrator]);
-        query
-            .push(attempts_join)
-            .push(" WHERE a.outcome IN ('acknowledged', 'refused')");
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+    let mut query = Statement::new(tx, sql_prefix);
+    query.push("SELECT MAX(a.ended_at) AS at FROM (");
+    push_handoffs(&mut query, &[integrator]);
+    query
+        .push(attempts_join)
+        .push(" WHERE a.outcome IN ('acknowledged', 'refused')");
+    query.fetch_all::<A>(tx).await
 }
 
 /// Returns the join from handoffs to their attempts. Each database may estimate the reverse order to be cheaper, and
@@ -128,10 +123,7 @@ fn attempts_join(tx: &Tx) -> &'static str {
 /// Pushes selects of the handoffs that fell due last, per integrator and state: `handoffs_of_integrator` leads there,
 /// however many there are. The integrators are padded with the nil id to a power of two, so that the statement has few
 /// shapes.
-fn push_handoffs<DB: Database>(query: &mut QueryBuilder<DB>, integrators: &[IntegratorId])
-where
-    IntegratorId: for<'t> Encode<'t, DB> + Type<DB>,
-{
+fn push_handoffs(query: &mut Statement<'_>, integrators: &[IntegratorId]) {
     let nobody = integrators.len().next_power_of_two() - integrators.len();
     let ids = integrators.iter().copied();
     let mut selects = query.separated(" UNION ALL ");

@@ -1,13 +1,13 @@
 //! The stores of integrators: the first one is in the integrator's row, the further ones in a table of their own.
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
 use super::{Stored, columns, settings_of};
 use crate::{
     error::Result,
-    execute, execute_in, fetch_in, fetch_scalars, insert_many, on, push_ids, read_all,
+    execute, execute_in, fetch_in, fetch_scalars, insert_many, push_ids, read_all,
     rows::{ReadRow, Row, read_rows},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -29,14 +29,17 @@ pub async fn of_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<(StoreId, 
     if stores.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new(concat!(
-            "SELECT ",
-            columns!(),
-            ", at_store, joined_at, left_at FROM ( \
+    let rows = {
+        let mut query = Statement::new(
+            tx,
+            concat!(
+                "SELECT ",
+                columns!(),
+                ", at_store, joined_at, left_at FROM ( \
                SELECT id AS member, store_id AS at_store, created_at AS joined_at, NULL AS left_at \
                FROM integrators WHERE archived_at IS NULL AND store_id IN ("
-        ));
+            ),
+        );
         push_ids(&mut query, stores);
         query.push(
             ") UNION ALL SELECT integrator_id, store_id, joined_at, left_at FROM integrator_stores \
@@ -44,8 +47,8 @@ pub async fn of_stores(tx: &mut Tx, stores: &[StoreId]) -> Result<Vec<(StoreId, 
         );
         push_ids(&mut query, stores);
         query.push(")) m JOIN integrators ON id = member WHERE archived_at IS NULL ORDER BY id");
-        query.build_query_as().fetch_all(conn).await?
-    });
+        query.fetch_all(tx).await?
+    };
     let found: Vec<Member> = read_rows(rows)?;
     let found = found.into_iter();
     Ok(found
@@ -133,13 +136,11 @@ pub async fn leave_stores(
     if stores.is_empty() {
         return Ok(());
     }
-    on!(&mut *tx, |conn| {
-        let mut query = QueryBuilder::new("UPDATE integrator_stores SET left_at = ");
-        query.push_bind(now).push(" WHERE integrator_id = ");
-        query.push_bind(integrator).push(" AND store_id IN (");
-        push_ids(&mut query, stores);
-        query.push(")").build().execute(conn).await?;
-    });
+    let mut query = Statement::new(tx, "UPDATE integrator_stores SET left_at = ");
+    query.push_bind(now).push(" WHERE integrator_id = ");
+    query.push_bind(integrator).push(" AND store_id IN (");
+    push_ids(&mut query, stores);
+    query.push(")").execute(tx).await?;
     Ok(())
 }
 

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sqlx::QueryBuilder;
 
 use crate::{
     error::Result,
     explain::QueryOutput,
     handoffs::an_earlier_one_is_open,
-    on, push_ids,
+    push_ids,
     rows::{ReadRow, Readable, Row},
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -281,21 +281,19 @@ pub(crate) async fn run_query<A: QueryOutput>(
 ) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
     let bound = stuck.bound.unwrap_or_default();
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        let mut pieces = stuck.sql.split('?');
-        query.push(pieces.next().unwrap_or_default());
-        for piece in pieces {
-            query.push_bind(bound).push(piece);
-        }
-        if let Some(stores) = stores {
-            query.push(" AND ").push(stuck.store).push(" IN (");
-            push_ids(&mut query, stores);
-            query.push(")");
-        }
-        query.push(stuck.end).push_bind(limit);
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+    let mut query = Statement::new(tx, sql_prefix);
+    let mut pieces = stuck.sql.split('?');
+    query.push(pieces.next().unwrap_or_default());
+    for piece in pieces {
+        query.push_bind(bound).push(piece);
+    }
+    if let Some(stores) = stores {
+        query.push(" AND ").push(stuck.store).push(" IN (");
+        push_ids(&mut query, stores);
+        query.push(")");
+    }
+    query.push(stuck.end).push_bind(limit);
+    query.fetch_all::<A>(tx).await
 }
 
 /// The kind is a placeholder: `stuck` sets it, because the query has it and its rows do not.

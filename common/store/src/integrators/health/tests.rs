@@ -16,6 +16,7 @@ use super::{
     },
     *,
 };
+use crate::on;
 use crate::rows::Text;
 use crate::testing::TestDb;
 use crate::testing::noon;

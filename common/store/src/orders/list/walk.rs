@@ -1,13 +1,14 @@
 //! The statement of a list: one walk along an index, in the list's order.
 
 use chrono::{DateTime, Utc};
-use sqlx::{QueryBuilder, types::Json};
+use sqlx::types::Json;
 
 use super::{OrderFilter, Position};
 use crate::{
     error::Result,
     explain::{QueryOutput, impl_query_output},
-    on, push_ids,
+    push_ids,
+    statements::Statement,
     tx::Tx,
 };
 use domain::{
@@ -123,145 +124,143 @@ pub(crate) async fn run_walk<A: QueryOutput>(
 ) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
     let index = tx.pick(walk.mysql_hint(), walk.sqlite_hint());
-    Ok(on!(tx, |conn| {
-        let mut query = QueryBuilder::new(sql_prefix);
-        query.push("SELECT o.id, o.placed_at, o.updated_at, o.number, ");
-        if filter.search.is_some() {
-            query.push("o.customer, ");
+    let mut query = Statement::new(tx, sql_prefix);
+    query.push("SELECT o.id, o.placed_at, o.updated_at, o.number, ");
+    if filter.search.is_some() {
+        query.push("o.customer, ");
+    }
+    query.push("(1 = 1");
+    // Conditions are evaluated per row in the SELECT list, so that a walk can stop early where no index leads to
+    // them.
+    if let Some(stores) = &filter.stores {
+        query.push(" AND o.store_id IN (");
+        push_ids(&mut query, stores);
+        query.push(")");
+    }
+    if let Some(account) = filter.account {
+        query.push(" AND o.account_id = ").push_bind(account);
+    }
+    if let Some(account) = filter.drafts_of {
+        query
+            .push(" AND (o.status <> ")
+            .push_bind(OrderStatus::Draft);
+        query
+            .push(" OR o.account_id = ")
+            .push_bind(account)
+            .push(")");
+    }
+    if !filter.statuses.is_empty() {
+        query.push(" AND o.status IN (");
+        let mut list = query.separated(", ");
+        for status in &filter.statuses {
+            list.push_bind(status);
         }
-        query.push("(1 = 1");
-        // Conditions are evaluated per row in the SELECT list, so that a walk can stop early where no index leads to
-        // them.
-        if let Some(stores) = &filter.stores {
-            query.push(" AND o.store_id IN (");
-            push_ids(&mut query, stores);
-            query.push(")");
-        }
-        if let Some(account) = filter.account {
-            query.push(" AND o.account_id = ").push_bind(account);
-        }
-        if let Some(account) = filter.drafts_of {
-            query
-                .push(" AND (o.status <> ")
-                .push_bind(OrderStatus::Draft);
-            query
-                .push(" OR o.account_id = ")
-                .push_bind(account)
-                .push(")");
-        }
-        if !filter.statuses.is_empty() {
-            query.push(" AND o.status IN (");
-            let mut list = query.separated(", ");
-            for status in &filter.statuses {
-                list.push_bind(status);
-            }
-            query.push(")");
-        }
-        if let Some(reference) = &filter.reference {
-            query
-                .push(" AND o.reference = ")
-                .push_bind(reference.as_bytes());
-        }
-        if let Some(session) = filter.session {
+        query.push(")");
+    }
+    if let Some(reference) = &filter.reference {
+        query
+            .push(" AND o.reference = ")
+            .push_bind(reference.as_bytes());
+    }
+    if let Some(session) = filter.session {
+        query.push(" AND o.session_id = ").push_bind(session);
+    }
+    if let Some(number) = filter.number {
+        query.push(" AND o.number = ").push_bind(number);
+    }
+    if let Some(fulfilment) = filter.fulfilment {
+        query.push(" AND o.fulfilment = ").push_bind(fulfilment);
+    }
+    if let Some(after) = filter.placed_after {
+        query.push(" AND o.placed_at >= ").push_bind(after);
+    }
+    if let Some(before) = filter.placed_before {
+        query.push(" AND o.placed_at < ").push_bind(before);
+    }
+    query.push(") AS fits FROM orders o");
+    query.push(index).push(" WHERE 1 = 1");
+    match walk {
+        Walk::Session(session) => {
             query.push(" AND o.session_id = ").push_bind(session);
         }
-        if let Some(number) = filter.number {
-            query.push(" AND o.number = ").push_bind(number);
+        Walk::Account(account) => {
+            query.push(" AND o.account_id = ").push_bind(account);
         }
-        if let Some(fulfilment) = filter.fulfilment {
-            query.push(" AND o.fulfilment = ").push_bind(fulfilment);
+        Walk::AccountByReference(account) => {
+            query.push(" AND o.placed_by = ").push_bind(account);
         }
-        if let Some(after) = filter.placed_after {
-            query.push(" AND o.placed_at >= ").push_bind(after);
+        Walk::StoreByReference(store)
+        | Walk::Store(store)
+        | Walk::StoreByPlacing(store)
+        | Walk::StoreByUpdate(store) => {
+            query.push(" AND o.store_id = ").push_bind(store);
+        }
+        Walk::StoreByNumber(store) => {
+            query.push(" AND o.store_id = ").push_bind(store);
+            query.push(" AND o.number = ").push_bind(filter.number);
+        }
+        Walk::StoreByStatus(store, status) => {
+            query.push(" AND o.store_id = ").push_bind(store);
+            query.push(" AND o.status = ").push_bind(status);
+        }
+        Walk::Status(status) => {
+            query.push(" AND o.status = ").push_bind(status);
+        }
+        Walk::ByPlacing | Walk::All => {}
+    }
+    let by_reference = matches!(
+        walk,
+        Walk::AccountByReference(_) | Walk::StoreByReference(_)
+    );
+    if let Some(reference) = filter.reference.as_ref().filter(|_| by_reference) {
+        query
+            .push(" AND o.reference = ")
+            .push_bind(reference.as_bytes());
+    }
+    if filter.is_ordered_by_placing() {
+        if let Some(since) = filter.placed_after {
+            query.push(" AND o.placed_at >= ").push_bind(since);
         }
         if let Some(before) = filter.placed_before {
             query.push(" AND o.placed_at < ").push_bind(before);
         }
-        query.push(") AS fits FROM orders o");
-        query.push(index).push(" WHERE 1 = 1");
-        match walk {
-            Walk::Session(session) => {
-                query.push(" AND o.session_id = ").push_bind(session);
-            }
-            Walk::Account(account) => {
-                query.push(" AND o.account_id = ").push_bind(account);
-            }
-            Walk::AccountByReference(account) => {
-                query.push(" AND o.placed_by = ").push_bind(account);
-            }
-            Walk::StoreByReference(store)
-            | Walk::Store(store)
-            | Walk::StoreByPlacing(store)
-            | Walk::StoreByUpdate(store) => {
-                query.push(" AND o.store_id = ").push_bind(store);
-            }
-            Walk::StoreByNumber(store) => {
-                query.push(" AND o.store_id = ").push_bind(store);
-                query.push(" AND o.number = ").push_bind(filter.number);
-            }
-            Walk::StoreByStatus(store, status) => {
-                query.push(" AND o.store_id = ").push_bind(store);
-                query.push(" AND o.status = ").push_bind(status);
-            }
-            Walk::Status(status) => {
-                query.push(" AND o.status = ").push_bind(status);
-            }
-            Walk::ByPlacing | Walk::All => {}
+    }
+    if let Some(since) = filter.updated_after {
+        query.push(" AND o.updated_at >= ").push_bind(since);
+    }
+    match after {
+        Some(Position { at: Some(at), id }) if filter.updated_after.is_some() => {
+            query.push(" AND o.updated_at >= ").push_bind(at);
+            query.push(" AND (o.updated_at > ").push_bind(at);
+            query.push(" OR o.id > ").push_bind(id).push(")");
         }
-        let by_reference = matches!(
-            walk,
-            Walk::AccountByReference(_) | Walk::StoreByReference(_)
-        );
-        if let Some(reference) = filter.reference.as_ref().filter(|_| by_reference) {
-            query
-                .push(" AND o.reference = ")
-                .push_bind(reference.as_bytes());
+        // This bound repeats the next one, so that an index is entered where the page begins.
+        Some(Position {
+            at: Some(placed_at),
+            id,
+        }) => {
+            query.push(" AND o.placed_at <= ").push_bind(placed_at);
+            query.push(" AND (o.placed_at < ").push_bind(placed_at);
+            query.push(" OR o.id < ").push_bind(id).push(")");
         }
-        if filter.is_ordered_by_placing() {
-            if let Some(since) = filter.placed_after {
-                query.push(" AND o.placed_at >= ").push_bind(since);
-            }
-            if let Some(before) = filter.placed_before {
-                query.push(" AND o.placed_at < ").push_bind(before);
-            }
+        Some(Position { at: None, id }) => {
+            query.push(" AND o.id < ").push_bind(id);
         }
-        if let Some(since) = filter.updated_after {
-            query.push(" AND o.updated_at >= ").push_bind(since);
+        None if filter.is_ordered_by_placing() || filter.updated_after.is_some() => {}
+        // Greater than any id: a bound that is always there keeps databases from reading an index from end to end.
+        None => {
+            query.push(" AND o.id < ").push_bind(OrderId::MAX);
         }
-        match after {
-            Some(Position { at: Some(at), id }) if filter.updated_after.is_some() => {
-                query.push(" AND o.updated_at >= ").push_bind(at);
-                query.push(" AND (o.updated_at > ").push_bind(at);
-                query.push(" OR o.id > ").push_bind(id).push(")");
-            }
-            // This bound repeats the next one, so that an index is entered where the page begins.
-            Some(Position {
-                at: Some(placed_at),
-                id,
-            }) => {
-                query.push(" AND o.placed_at <= ").push_bind(placed_at);
-                query.push(" AND (o.placed_at < ").push_bind(placed_at);
-                query.push(" OR o.id < ").push_bind(id).push(")");
-            }
-            Some(Position { at: None, id }) => {
-                query.push(" AND o.id < ").push_bind(id);
-            }
-            None if filter.is_ordered_by_placing() || filter.updated_after.is_some() => {}
-            // Greater than any id: a bound that is always there keeps databases from reading an index from end to end.
-            None => {
-                query.push(" AND o.id < ").push_bind(OrderId::MAX);
-            }
-        }
-        query.push(if filter.updated_after.is_some() {
-            " ORDER BY o.updated_at, o.id LIMIT "
-        } else if filter.is_ordered_by_placing() {
-            " ORDER BY o.placed_at DESC, o.id DESC LIMIT "
-        } else {
-            " ORDER BY o.id DESC LIMIT "
-        });
-        query.push_bind(limit);
-        query.build_query_as::<A>().fetch_all(conn).await?
-    }))
+    }
+    query.push(if filter.updated_after.is_some() {
+        " ORDER BY o.updated_at, o.id LIMIT "
+    } else if filter.is_ordered_by_placing() {
+        " ORDER BY o.placed_at DESC, o.id DESC LIMIT "
+    } else {
+        " ORDER BY o.id DESC LIMIT "
+    });
+    query.push_bind(limit);
+    query.fetch_all::<A>(tx).await
 }
 
 impl_query_output!(Row);
