@@ -264,8 +264,8 @@ export class Desk {
   }
 
   /** Says when an order will be ready; also accepts it if nobody has. */
-  async setReady(order, minutes) {
-    const ready_at = new Date(Date.now() + minutes * 60_000).toISOString();
+  async setReady(order, at) {
+    const ready_at = new Date(at).toISOString();
     if (COLUMN[order.status] === "new") return this.move(order, "accepted", null, { ready_at });
     const outcome = await this.account.settle({ method: "PUT", path: `${API}/orders/${order.id}/ready-time`, body: { ready_at } });
     if (outcome.kind !== "done") return this.say(outcome);

@@ -27,7 +27,7 @@ export function OrderCard({ desk, order, showPlace = true, withHistory = false }
       <strong>${money(order.total)}</strong>
       <span>${t("panel.order.placed", { at: time(order.placed_at ?? order.created_at, zone) })}</span>
       ${order.wanted_at && html`<span>${t("panel.order.wanted", { at: when(order.wanted_at, zone) })}</span>`}
-      ${order.ready_at && isOpen(order) && html`<span>${t("panel.order.ready_at", { at: time(order.ready_at, zone) })}</span>`}
+      ${order.ready_at && isOpen(order) && html`<span>${t("panel.order.ready_at", { at: when(order.ready_at, zone) })}</span>`}
       ${order.delivery && html`<span>${deliveryText(order.delivery.status)}</span>`}
       ${order.reference && html`<span>${t("panel.order.reference", { reference: order.reference })}</span>`}
     </p>

@@ -5,6 +5,7 @@ import { has, t, useLanguage } from "../shared/messages.js";
 import { Icon } from "../shared/parts.js";
 import { html, State, useEffect, useRef, useState, useValue } from "../shared/ui.js";
 import { nextStep, since, urgency } from "./model.js";
+import { clockTime, momentOf } from "./zone.js";
 
 /** One clock for all that shows ages. */
 const beat = new State(Date.now());
@@ -69,14 +70,32 @@ export function Moves({ desk, order, large = true }) {
 
 const READY_MINUTES = [10, 20, 30, 45];
 
-/** Says to the guest in how many minutes it is ready; accepting and saying it is one tap. */
+/** Says to the guest when it is ready, in some minutes or at a time; accepting and saying it is one tap. */
 function ReadyIn({ desk, order }) {
   const isNew = order.next?.includes("accepted");
   if (!("ready_at" in order) || !(isNew || ["accepted", "preparing"].includes(order.status))) return null;
   return html`<div class="choices ready-in" role="group" aria-label=${t("panel.ready_in")}>
     <span class="quiet">${t(isNew ? "panel.accept_ready_in" : "panel.ready_in")}</span>
-    ${READY_MINUTES.map((minutes) => html`<button type="button" key=${minutes} class="button small" onClick=${() => desk.setReady(order, minutes)}>${t("panel.minutes", { minutes })}</button>`)}
+    ${READY_MINUTES.map((minutes) => html`<button type="button" key=${minutes} class="button small" onClick=${() => desk.setReady(order, Date.now() + minutes * 60_000)}>${t("panel.minutes", { minutes })}</button>`)}
+    <${ReadyAt} key=${order.ready_at} desk=${desk} order=${order} />
   </div>`;
+}
+
+/** The field for any other time. */
+function ReadyAt({ desk, order }) {
+  const [text, write] = useState(order.ready_at ? clockTime(Date.parse(order.ready_at), desk.zone) : "");
+  const [isOver, tell] = useState(false);
+  const set = (event) => {
+    event.preventDefault();
+    const at = momentOf(text, desk.zone);
+    tell(at !== null && at < Date.now());
+    if (at >= Date.now()) desk.setReady(order, at);
+  };
+  return html`<form class="ready-at" onSubmit=${set}>
+    <label><span class="quiet">${t("panel.ready_at")}</span> <input type="time" required value=${text} onInput=${(event) => (tell(false), write(event.currentTarget.value))} /></label>
+    <button class="button small">${t("panel.ready_set")}</button>
+    ${isOver && html`<p class="trouble" role="alert">${t("panel.ready_over")}</p>`}
+  </form>`;
 }
 
 /** Returns the words of a button that moves an order. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { bins } from "../board/today.js";
-import { tomorrowAt } from "../panel/zone.js";
+import { clockTime, momentOf, tomorrowAt } from "../panel/zone.js";
 import { KEEP_ENDED_MS, limitS, nextStep, settled, StoreModel, urgency } from "../panel/model.js";
 
 const AT = Date.parse("2026-11-29T12:00:00Z");
@@ -112,6 +112,20 @@ test("an order is late by its store's limits, and one for later is not late befo
   assert.deepEqual([100, 116, 120].map((minutes) => urgency(later, store, AT + minutes * 60_000)), ["fine", "soon", "late"]);
   // A snapshot does not say since when it is ready.
   assert.equal(urgency(order(3, { status: "ready" }), store, AT + 3_600_000), "fine");
+});
+
+test("a time of the day is today's, or the next day's after midnight, in the store's zone", () => {
+  const meant = (text, zone, now) => {
+    const moment = momentOf(text, zone, Date.parse(now));
+    return moment === null ? null : new Date(moment).toISOString();
+  };
+  assert.equal(meant("13:05", "Europe/Berlin", "2026-11-29T12:00:00Z"), "2026-11-29T12:05:00.000Z");
+  assert.equal(meant("12:55", "Europe/Berlin", "2026-11-29T12:00:00Z"), "2026-11-29T11:55:00.000Z"); // over
+  assert.equal(meant("00:15", "Europe/Berlin", "2026-11-29T22:50:00Z"), "2026-11-29T23:15:00.000Z");
+  assert.equal(meant("3:30:00", "Europe/Berlin", "2027-03-27T20:00:00Z"), "2027-03-28T01:30:00.000Z"); // summer begins that night
+  assert.equal(meant("18:00", "America/Los_Angeles", "2026-11-30T01:30:00Z"), "2026-11-30T02:00:00.000Z");
+  for (const text of ["", "25:00", "12:60", "noon", "1200"]) assert.equal(meant(text, "Europe/Berlin", "2026-11-29T12:00:00Z"), null, text);
+  assert.equal(clockTime(Date.parse("2026-06-01T07:05:00Z"), "Europe/Berlin"), "09:05");
 });
 
 test("the one tap of a ticket makes only a step that the account may make", () => {
