@@ -58,6 +58,7 @@ export class Desk {
     // A snapshot carries none of these, and what changed before it is told by no event.
     this.loadOpening();
     this.loadStore();
+    this.loadAges();
     if (this.products.value) this.loadProducts();
     if (this.closed.value.loaded) this.loadClosed();
     this.#after();
@@ -189,19 +190,28 @@ export class Desk {
 
   /** Reads one order as the account sees it; what comes late does not replace what is newer. */
   async loadOrder(id) {
-    const version = this.model.version;
     const outcome = await this.account.call({ path: `${API}/orders/${id}` });
-    if (outcome.kind === "done") this.learnOrder(outcome.body, version);
+    if (outcome.kind === "done") this.learnOrder(outcome.body);
     return outcome;
   }
 
   learnOrder(order) {
-    const known = this.model.orders.get(order.id);
-    const place = RANK.indexOf(order.status);
-    if (known && place < RANK.indexOf(known.status)) return;
-    this.model.orders.set(order.id, { ...known, ...order, heardAt: Date.now() });
-    this.model.version += 1;
+    this.model.learnOrder(order);
     this.draw();
+  }
+
+  /** Reads since when orders are ready or on their way, which a snapshot does not say. */
+  async loadAges() {
+    const missing = new Set(this.model.ageless.map((order) => order.id));
+    let cursor = null;
+    for (let page = 0; missing.size > 0 && page < MAX_PAGES; page += 1) {
+      const outcome = await this.account.call({ path: list("/orders", { store_id: this.id, status: "ready,dispatched", limit: PAGE, cursor }) });
+      if (outcome.kind !== "done") return;
+      for (const order of outcome.body.items) if (missing.delete(order.id)) this.model.learnOrder(order);
+      this.draw();
+      cursor = outcome.body.next_cursor;
+      if (!cursor) return;
+    }
   }
 
   async ordersOf(table, cursor) {
@@ -315,9 +325,6 @@ export class Desk {
     return null;
   }
 }
-
-/** Statuses by their place on the way, so that an answer that was overtaken is left out. */
-const RANK = ["draft", "pending", "processing", "accepted", "preparing", "ready", "dispatched", "delivered", "rejected", "failed", "cancelled"];
 
 /** Returns the path of a list; parameters without a value are left out. */
 export function list(path, parameters) {

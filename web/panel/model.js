@@ -36,23 +36,28 @@ export class StoreModel {
     this.truncated = hello.truncated;
     this.tables = new Map();
     for (const session of hello.sessions) this.#table(session.stream, { ...codes.get(session.stream), ...session });
-    const ended = [...this.orders.values()].filter((order) => !isOpen(order));
+    const known = this.orders;
+    const ended = [...known.values()].filter((order) => !isOpen(order));
     this.orders = new Map(ended.map((order) => [order.id, order]));
-    for (const order of hello.orders) this.orders.set(order.id, order);
+    // A snapshot does not say since when an order is ready; what is known of one that has not moved still holds.
+    for (const order of hello.orders) {
+      const before = known.get(order.id);
+      const { changed_at, updated_at } = before?.status === order.status ? before : {};
+      this.orders.set(order.id, { ...order, changed_at, updated_at });
+    }
     this.#changed();
   }
 
   /** Applies an event of the channel; returns what happened in one word, for sounds and announcements. */
   take(event) {
     const { order, session } = event.data ?? {};
-    let happened = event.type;
+    const happened = event.type;
     if (event.type === "handoff.failed") {
       this.problems.unshift({ at: event.at, order, handoff: event.data.handoff });
       this.problems.length = Math.min(this.problems.length, 50);
     } else if (order) {
-      const known = this.orders.get(order.id);
-      const changed_at = known && COLUMN[known.status] !== COLUMN[order.status] ? event.at : known?.changed_at;
-      this.orders.set(order.id, { ...known, ...order, changed_at, stream: event.stream, actor: event.actor ?? null, heardAt: this.now() });
+      const tellsWhen = event.type === "order.status_changed" || this.orders.has(order.id);
+      this.#merge(order, tellsWhen ? event.at : null, { stream: event.stream, actor: event.actor ?? null });
       if (order.session && !this.tables.has(event.stream)) this.#table(event.stream, { name: order.session.name, state: "OPEN" });
     } else if (session) {
       const known = this.tables.get(event.stream);
@@ -62,11 +67,32 @@ export class StoreModel {
       this.paused = event.data.paused;
     } else if (event.type === "integrator.disabled") {
       this.problems.unshift({ at: event.at, integrator: event.data.integrator });
-    } else {
-      happened = event.type;
     }
     this.#changed();
     return happened;
+  }
+
+  /** Takes an order as the API answered it; one that was overtaken by an event is left out. */
+  learnOrder(order) {
+    const known = this.orders.get(order.id);
+    if (known && RANK.indexOf(order.status) < RANK.indexOf(known.status)) return;
+    this.#merge(order, order.updated_at ?? null);
+    this.#changed();
+  }
+
+  /** Joins what is known of an order with what is new; `at` is when it got its status, if that is known. */
+  #merge(order, at, more = {}) {
+    const known = this.orders.get(order.id);
+    const hasMoved = known?.status !== order.status;
+    const isElsewhere = !known || COLUMN[known.status] !== COLUMN[order.status];
+    const changed_at = isElsewhere ? (at ?? undefined) : known.changed_at;
+    const updated_at = order.updated_at ?? (hasMoved ? (at ?? undefined) : known.updated_at);
+    this.orders.set(order.id, { ...known, ...order, ...more, changed_at, updated_at, heardAt: this.now() });
+  }
+
+  /** Orders that stand ready, or are on their way, since nobody here knows when. */
+  get ageless() {
+    return this.list.filter((order) => isOpen(order) && !isAgeKnown(order));
   }
 
   /** Adds codes and addresses, which the channel never tells: `GET /sessions` has them, by name and time of opening. */
@@ -192,16 +218,23 @@ const key = (session) => `${session.opened_at} ${session.name}`;
 /** Returns true for an order that is handed over at a later time. */
 export const isLater = (order, now) => Boolean(order.hand_over_at) && Date.parse(order.hand_over_at) > now;
 
+/** Statuses by their place on the way, so that an answer that was overtaken is left out. */
+const RANK = ["draft", "pending", "processing", "accepted", "preparing", "ready", "dispatched", "delivered", "rejected", "failed", "cancelled"];
+
+/** Columns in which an order stands since a time that is no field of its own: its last change, or an event. */
+const isTimed = (order) => ["ready", "away"].includes(COLUMN[order.status]);
+
 /** Returns when an order entered its column, as far as that is known. */
 export function since(order) {
-  const at = COLUMN[order.status] === "new" ? later(order.placed_at, order.hand_over_at) : (order.changed_at ?? order.accepted_at ?? order.placed_at);
+  const entered = order.changed_at ?? (isTimed(order) ? order.updated_at : null);
+  const at = COLUMN[order.status] === "new" ? later(order.placed_at, order.hand_over_at) : (entered ?? order.accepted_at ?? order.placed_at);
   return Date.parse(at ?? order.created_at);
 }
 
 const later = (one, other) => (other && other > one ? other : one);
 
-/** A snapshot does not tell since when an order is ready, so its age says nothing about it. */
-const isAgeKnown = (order) => ["new", "making"].includes(COLUMN[order.status]) || Boolean(order.changed_at);
+/** A snapshot does not tell since when an order is ready, so its age says nothing until its last change is known. */
+export const isAgeKnown = (order) => !isTimed(order) || Boolean(order.changed_at ?? order.updated_at);
 
 /** Returns the seconds that an order may take in its column: what the store sets, or a usual time. */
 export function limitS(order, store) {

@@ -4,7 +4,7 @@ import { clock } from "../shared/format.js";
 import { has, t, useLanguage } from "../shared/messages.js";
 import { Icon } from "../shared/parts.js";
 import { html, State, useEffect, useRef, useState, useValue } from "../shared/ui.js";
-import { nextStep, since, urgency } from "./model.js";
+import { isAgeKnown, nextStep, since, urgency } from "./model.js";
 import { clockTime, momentOf } from "./zone.js";
 
 /** One clock for all that shows ages. */
@@ -19,7 +19,7 @@ export function Age({ order, store }) {
   useLanguage();
   const now = useValue(beat);
   const state = urgency(order, store, now);
-  return html`<span class="age number" data-state=${state}>${clock(now - since(order))}${state !== "fine" && html` <span class="age-word">${t(`panel.age.${state}`)}</span>`}</span>`;
+  return html`<span class="age number" data-state=${state}>${isAgeKnown(order) ? clock(now - since(order)) : "–:––"}${state !== "fine" && html` <span class="age-word">${t(`panel.age.${state}`)}</span>`}</span>`;
 }
 
 /** Calls again each second; for what changes its colour with its age. */

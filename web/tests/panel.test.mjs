@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { bins } from "../board/today.js";
 import { clockTime, momentOf, tomorrowAt } from "../panel/zone.js";
-import { KEEP_ENDED_MS, limitS, nextStep, settled, StoreModel, urgency } from "../panel/model.js";
+import { KEEP_ENDED_MS, limitS, nextStep, settled, since, StoreModel, urgency } from "../panel/model.js";
 
 const AT = Date.parse("2026-11-29T12:00:00Z");
 const at = (minutes) => new Date(AT + minutes * 60_000).toISOString();
@@ -112,6 +112,38 @@ test("an order is late by its store's limits, and one for later is not late befo
   assert.deepEqual([100, 116, 120].map((minutes) => urgency(later, store, AT + minutes * 60_000)), ["fine", "soon", "late"]);
   // A snapshot does not say since when it is ready.
   assert.equal(urgency(order(3, { status: "ready" }), store, AT + 3_600_000), "fine");
+});
+
+test("since when an order is ready is told by its event, by its last change, and kept over a new snapshot", () => {
+  const [read, heard, later] = [order(1, { status: "ready" }), order(2, { status: "preparing", accepted_at: at(1) }), order(3, { status: "dispatched" })];
+  const screen = model([session(1)], [read, heard, later]);
+  assert.deepEqual(screen.ageless.map(({ number }) => number), [1, 3]);
+  screen.learnOrder({ ...read, updated_at: at(4) });
+  screen.learnOrder({ ...later, updated_at: at(6) });
+  screen.take(moved(heard, "ready", 5));
+  const times = () => [1, 2, 3].map((number) => (since(screen.orders.get(`order-${number}`)) - AT) / 60_000);
+  assert.deepEqual([screen.ageless, times()], [[], [4, 5, 6]]);
+  // What follows in the same column does not begin it anew.
+  screen.take({ ...moved(heard, "ready", 9), type: "order.ready_at_changed" });
+  screen.restart(hello([session(1)], [read, { ...heard, status: "ready" }, later]));
+  assert.deepEqual([screen.ageless, times()], [[], [4, 5, 6]]);
+  // It moved on while the screen was not live.
+  screen.restart(hello([session(1)], [{ ...read, status: "dispatched" }]));
+  assert.deepEqual(screen.ageless.map(({ number }) => number), [1]);
+});
+
+test("the answer of this screen's own move counts from its time, whether the event comes before or after it", () => {
+  const one = order(1, { status: "preparing", accepted_at: at(1) });
+  for (const eventFirst of [true, false]) {
+    const screen = model([session(1)], [one]);
+    screen.take(moved(order(1), "accepted", 1));
+    const steps = [() => screen.take(moved(one, "ready", 7)), () => screen.learnOrder({ ...one, status: "ready", updated_at: at(7) })];
+    for (const step of eventFirst ? steps : steps.toReversed()) step();
+    assert.equal(since(screen.orders.get("order-1")), AT + 7 * 60_000);
+    // An answer that was overtaken changes nothing.
+    screen.learnOrder({ ...one, updated_at: at(6) });
+    assert.equal(screen.orders.get("order-1").status, "ready");
+  }
 });
 
 test("a time of the day is today's, or the next day's after midnight, in the store's zone", () => {
