@@ -3,6 +3,7 @@
 import { guestKey } from "../shared/api.js";
 import { Line } from "../shared/line.js";
 import { onLanguage } from "../shared/messages.js";
+import { OpeningClock } from "../shared/opening.js";
 import { State } from "../shared/ui.js";
 import { readMenu, readOpening } from "./cart.js";
 
@@ -17,6 +18,8 @@ const ENDED = { 4401: "unknown", 4404: "unknown", 4410: "ended" };
 export class Table {
   #hoursLookedAt = 0;
   #looking = false;
+  #wanted = false;
+  #clock = new OpeningClock(() => this.lookAgain());
   #menuTag = null;
   #hasHours = true;
 
@@ -58,17 +61,22 @@ export class Table {
     if (this.#looking || this.phase.value === "unknown" || this.phase.value === "ended") return;
     this.#looking = true;
     try {
-      this.#takeMenu(await readMenu(this.code, this.#menuTag));
-      if (this.#hasHours && Date.now() - this.#hoursLookedAt >= HOURS_EVERY_MS) await this.#lookAtHours();
+      const looks = [readMenu(this.code, this.#menuTag).then((outcome) => this.#takeMenu(outcome))];
+      if (this.#hasHours && Date.now() - this.#hoursLookedAt >= HOURS_EVERY_MS) looks.push(this.#lookAtHours());
+      await Promise.all(looks);
     } finally {
       this.#looking = false;
     }
+    if (!this.#wanted) return;
+    this.#wanted = false;
+    await this.lookAgain();
   }
 
-  /** Reads the menu and the hours now, after a refusal. */
+  /** Reads the menu and the hours now: after a refusal, and when they have changed. What is being read may be older. */
   async lookAgain() {
     this.#hoursLookedAt = 0;
-    await this.look();
+    if (this.#looking) this.#wanted = true;
+    else await this.look();
   }
 
   async #lookAtHours() {
@@ -76,6 +84,7 @@ export class Table {
     if (outcome.kind === "done") {
       this.#hoursLookedAt = Date.now();
       set(this.opening, outcome.body);
+      this.#clock.follow(outcome);
     } else if (outcome.kind === "refused" && outcome.status === 404 && outcome.problem.reason !== "session_not_found") {
       this.#hasHours = false; // a server that knows no hours
     }

@@ -3,6 +3,7 @@
 import { newKey, words } from "../shared/api.js";
 import { Line } from "../shared/line.js";
 import { t } from "../shared/messages.js";
+import { OpeningClock } from "../shared/opening.js";
 import { announce, toast } from "../shared/parts.js";
 import { State } from "../shared/ui.js";
 import { TicketSocket } from "./account.js";
@@ -17,6 +18,8 @@ export class Desk {
   #asked = new Map(); // how often each thing was asked for
   #drawing = false;
   #codesAsked = false;
+  /** Reads the opening again when a time of it has come: no event tells of that. */
+  #clock = new OpeningClock(() => this.loadOpening());
 
   constructor({ account, store }) {
     this.account = account;
@@ -47,6 +50,7 @@ export class Desk {
 
   stop() {
     this.line.stop();
+    this.#clock.stop();
   }
 
   get zone() {
@@ -245,7 +249,9 @@ export class Desk {
   /** Reads if the store is open, until when, and how busy it is. */
   async loadOpening() {
     const outcome = await this.#latest("opening", { path: `${API}/stores/${this.id}/opening` });
-    if (outcome?.kind === "done") this.opening.set(outcome.body);
+    if (outcome?.kind !== "done") return;
+    this.opening.set(outcome.body);
+    this.#clock.follow(outcome);
   }
 
   /** Asks, and returns null if the same was asked again meanwhile: that answer is newer. */
