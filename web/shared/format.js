@@ -13,9 +13,12 @@ const formats = new Map();
 
 export const digitsOf = (currency) => digitsByCurrency.get(currency) ?? 2;
 
-/** Formats minor units: `{amount: 250, currency: "EUR"}` is €2.50. `sign` writes a plus before additions. */
-export function money({ amount, currency }, { sign = false } = {}) {
-  const digits = digitsOf(currency);
+/**
+ * Formats minor units: `{amount: 250, currency: "EUR"}` is €2.50. `exponent` are the decimals, if the API says them.
+ * `sign` writes a plus before additions.
+ */
+export function money({ amount, currency, exponent }, { sign = false } = {}) {
+  const digits = exponent ?? digitsOf(currency);
   const options = {
     style: "currency",
     currency,

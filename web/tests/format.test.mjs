@@ -23,6 +23,36 @@ test("money has the decimals of the currency, whatever the browser thinks", () =
   assert.equal(plain(money({ amount: 123456, currency: "EUR" })), "1.234,56 €");
 });
 
+test("every currency whose smallest unit is no hundredth is written with its own decimals", () => {
+  setLanguage("en");
+  const exponents = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+  };
+  for (const [exponent, codes] of Object.entries(exponents)) {
+    for (const currency of codes.split(" ")) {
+      const written = money({ amount: 12_345_678, currency }).replace(/[^\d.]/g, "");
+      assert.equal(written, (12_345_678 / 10 ** exponent).toFixed(exponent), currency);
+    }
+  }
+});
+
+test("currencies of which browsers hide the hundredths keep them", () => {
+  setLanguage("en");
+  const currencies = Intl.supportedValuesOf("currency").filter((currency) => digitsOf(currency) === 2);
+  const differ = currencies.filter((currency) => new Intl.NumberFormat("en", { style: "currency", currency }).resolvedOptions().maximumFractionDigits !== 2);
+  assert.ok(differ.includes("HUF") && differ.includes("PKR"), `a browser's own digits: ${differ}`);
+  for (const currency of currencies) assert.match(money({ amount: 12_345, currency }), /123\.45/, currency);
+});
+
+test("decimals that the API says count, and nothing else does", () => {
+  setLanguage("en");
+  assert.equal(money({ amount: 12_345, currency: "HUF", exponent: 2 }).replace(/[^\d.]/g, ""), "123.45");
+  assert.equal(money({ amount: 12_345, currency: "EUR", exponent: 0 }), "€12,345");
+  assert.equal(money({ amount: -5, currency: "XXX", exponent: 3 }).replace(/[^-\d.]/g, ""), "-0.005");
+});
+
 test("the pages know the same decimals as the server", () => {
   const rust = readFileSync(new URL("../../common/domain/src/money.rs", import.meta.url), "utf8");
   const table = rust.slice(rust.indexOf("fn decimals"), rust.indexOf("_ => 2"));
