@@ -41,7 +41,8 @@ const systemClock = {
  * `greeting` is a message that is sent once on each connection, after its hello, such as a guest's key. `opening()` returns
  * a promise of the first message of a connection, such as a fresh ticket; the next try asks again if it fails.
  * Callbacks: `onSnapshot(hello)`, `onEvent(event)`, `onState(state)` and `onNote(note)`; a note is for people:
- * `{kind: "snapshot" | "resumed" | "gap" | "down" | "ended", …}`.
+ * `{kind: "snapshot" | "resumed" | "gap" | "down" | "ended", …}`. `onStoreChanged()` is called when the store has changed its
+ * menu, hours or pause, if the greeting asked for that (`store: true`).
  */
 export class LiveChannel {
   constructor({
@@ -50,13 +51,14 @@ export class LiveChannel {
     onEvent = () => {},
     onState = () => {},
     onNote = () => {},
+    onStoreChanged = () => {},
     openSocket = (url) => new WebSocket(url),
     clock = systemClock,
     random = Math.random,
     greeting = null,
     opening = null,
   }) {
-    Object.assign(this, { address, onSnapshot, onEvent, onState, onNote, openSocket, clock, random, greeting, opening });
+    Object.assign(this, { address, onSnapshot, onEvent, onState, onNote, onStoreChanged, openSocket, clock, random, greeting, opening });
     this.attempt = null; // the connection that is being made or stands
     this.socket = null;
     this.greeted = null; // socket that the greeting was sent on
@@ -142,6 +144,7 @@ export class LiveChannel {
     this.#cancel("answer");
     this.#watchSilence();
     if (frame.type === "hello") this.#greeted(frame);
+    else if (frame.type === "store.changed") this.onStoreChanged();
     else if (!beat && this.state.phase === "live") this.#event(frame);
   }
 

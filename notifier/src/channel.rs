@@ -6,7 +6,7 @@ use domain::{
     account::Account,
     actor::Viewer,
     event::EventKind,
-    ids::{EpochId, OrderId},
+    ids::{EpochId, OrderId, StoreId},
     session::Session,
 };
 use ledger::events::OrderSnapshot;
@@ -18,6 +18,7 @@ use crate::{
     frame::Frame,
     hub::Listener,
     protocol::{self, Close, EventFrame, SessionHello},
+    store_signals::StoreSignal,
     ticket_holder::TicketHolder,
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Channel {
     page: VecDeque<EventFrame>,
     /// Hash of the client's guest key, if it gave one.
     guest_hash: Option<[u8; 32]>,
+    /// Signals of the session's store, if the client asked for them.
+    store_signal: Option<StoreSignal>,
 }
 
 /// Place in a stream at which a client goes on.
@@ -61,7 +64,7 @@ pub(crate) struct ResumePoint {
 #[derive(Debug)]
 enum Subject {
     /// A session as guests see it.
-    Session { code: String },
+    Session { code: String, store: StoreId },
     /// One order, on a stream of its own or on its session's.
     Order { id: OrderId, viewer: Viewer },
 }
@@ -81,6 +84,7 @@ impl Channel {
         let listener = notifier.0.hub.listen(session.id.into(), true);
         let subject = Subject::Session {
             code: code.to_owned(),
+            store: session.store_id,
         };
         let mut channel = Self::new(notifier, place, listener, subject);
         channel.guest_hash = guest_key.map(|key| sha256(key.as_bytes()));
@@ -129,6 +133,7 @@ impl Channel {
             epoch: None,
             page: VecDeque::new(),
             guest_hash: None,
+            store_signal: None,
         }
     }
 
@@ -149,6 +154,12 @@ impl Channel {
                 self.listener = self.listener.again();
                 self.caught_up_at = 0;
                 return Ok(Some(self.snapshot().await?));
+            }
+            if let Some(signal) = &mut self.store_signal
+                && signal.has_changed().unwrap_or(false)
+            {
+                signal.mark_unchanged();
+                return Ok(Some(protocol::store_changed().into()));
             }
             if self.position >= self.listener.head() {
                 return Ok(None);
@@ -183,7 +194,19 @@ impl Channel {
 
     /// Waits until [`Self::next`] may have a frame or closes the channel. Cancel-safe.
     pub(crate) async fn changed(&mut self) {
-        self.listener.changed().await;
+        // A clone, so that `next` sees the signal too.
+        let signal = self.store_signal.clone();
+        let signalled = async move {
+            let Some(mut signal) = signal else {
+                return std::future::pending().await;
+            };
+            // Fails only if the hub has forgotten the store, which it does without listeners.
+            let _ = signal.changed().await;
+        };
+        tokio::select! {
+            () = self.listener.changed() => {}
+            () = signalled => {}
+        }
     }
 
     /// Waits until the client is more than `capacity` events behind.
@@ -203,18 +226,25 @@ impl Channel {
         }
     }
 
-    /// Sets the guest's key and returns a new snapshot that marks the guest's orders; `None` on an order's channel.
-    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<Frame>, Close> {
-        if !matches!(self.subject, Subject::Session { .. }) {
+    /// Sets the guest's key and returns a new snapshot that marks the guest's orders; `None` on an order's channel. From
+    /// then on the client is told of changes of the `store` or not.
+    pub(crate) async fn set_guest(
+        &mut self,
+        key: &str,
+        store: bool,
+    ) -> Result<Option<Frame>, Close> {
+        let Subject::Session { store: id, .. } = &self.subject else {
             return Ok(None);
-        }
+        };
+        let signals = self.notifier.0.hub.store_signals();
+        self.store_signal = store.then(|| signals.listen(*id));
         self.guest_hash = Some(sha256(key.as_bytes()));
         self.snapshot().await.map(Some)
     }
 
     /// Checks the client's code against the last known state of the session.
     fn check(&self) -> Result<(), Close> {
-        let Subject::Session { code } = &self.subject else {
+        let Subject::Session { code, .. } = &self.subject else {
             return Ok(());
         };
         match self.listener.session() {
@@ -227,7 +257,7 @@ impl Channel {
     /// Checks the client's code in the ledger when the renewal comes in the stream, so that a client with a revoked
     /// code gets no later event.
     async fn recheck_code(&self) -> Result<(), Close> {
-        let Subject::Session { code } = &self.subject else {
+        let Subject::Session { code, .. } = &self.subject else {
             return Ok(());
         };
         let read = self
@@ -275,7 +305,7 @@ impl Channel {
 
     async fn snapshot(&mut self) -> Result<Frame, Close> {
         let (seq, epoch, hello) = match &self.subject {
-            Subject::Session { code } => self.session_snapshot(code).await?,
+            Subject::Session { code, .. } => self.session_snapshot(code).await?,
             Subject::Order { id, .. } => self.order_snapshot(*id).await?,
         };
         self.listener.set_start(seq);

@@ -162,9 +162,13 @@ impl OpenChannel {
     }
 
     /// Sets the guest's key and returns a new snapshot; `None` on channels without guests.
-    pub(crate) async fn set_guest(&mut self, key: &str) -> Result<Option<Frame>, Close> {
+    pub(crate) async fn set_guest(
+        &mut self,
+        key: &str,
+        store: bool,
+    ) -> Result<Option<Frame>, Close> {
         match self {
-            Self::One(channel) => channel.set_guest(key).await,
+            Self::One(channel) => channel.set_guest(key, store).await,
             Self::Store(_) => Ok(None),
         }
     }

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     protocol::{EventFrame, SessionHello},
+    store_signals::StoreSignals,
     stores::Stores,
     stream::{SessionState, Stream, StreamUpdate},
 };
@@ -42,6 +43,8 @@ struct Inner {
     streams: Mutex<HashMap<StreamId, StreamEntry>>,
     /// Shared with the store channels, which add and remove their queues; the feed task fills them. Guarded inside.
     stores: Stores,
+    /// Shared with the session channels, which subscribe; the feed task signals. Guarded inside.
+    store_signals: StoreSignals,
     /// The ledger's epoch when it was last checked.
     epoch: Mutex<Option<EpochId>>,
     /// Counts the epochs that ended while channels were open; each channel begins anew when it changes.
@@ -68,6 +71,7 @@ impl Hub {
             reads,
             streams: Mutex::default(),
             stores: Stores::default(),
+            store_signals: StoreSignals::default(),
             epoch: Mutex::default(),
             restarts: watch::Sender::default(),
             missed: Notify::new(),
@@ -80,6 +84,10 @@ impl Hub {
 
     pub(crate) fn stores(&self) -> &Stores {
         &self.0.stores
+    }
+
+    pub(crate) fn store_signals(&self) -> &StoreSignals {
+        &self.0.store_signals
     }
 
     /// Subscribes to a stream; no later event is missed. Its head is known only after [`Listener::set_start`].
@@ -129,6 +137,7 @@ impl Hub {
         self.0.metrics.feed_messages.inc();
         self.0.ledger.note_event(event);
         self.0.stores.handle_event(event);
+        self.0.store_signals.handle_event(event);
         let stream = self
             .streams()
             .get(&event.stream)

@@ -44,6 +44,7 @@ mod socket;
 mod staff_facts;
 /// Frames of a whole store, for one client.
 mod store_channel;
+mod store_signals;
 /// Checks that a ticket's account may still listen.
 mod ticket_holder;
 

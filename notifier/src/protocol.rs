@@ -85,8 +85,12 @@ pub enum ClientMessage {
     /// Answered with `{"type":"pong"}`; needed because browsers hide the protocol's own pings from pages.
     Ping,
     /// Key that the guest's orders are placed with (`Expediter-Guest`). Answered with a new snapshot; from then on
-    /// orders and events carry `mine`.
-    Guest { key: String },
+    /// orders and events carry `mine`. With `store`, it is also told when the store changes what it offers.
+    Guest {
+        key: String,
+        #[serde(default)]
+        store: bool,
+    },
     /// Ticket from `POST /live-tickets`, as the first message if it was not in the URL.
     Ticket { ticket: String },
 }
@@ -94,6 +98,13 @@ pub enum ClientMessage {
 #[must_use]
 pub fn pong() -> String {
     r#"{"type":"pong"}"#.to_owned()
+}
+
+/// Returns the frame that says that the store's menu, hours or pause have changed. It is no event: it has no number, and
+/// whoever misses it learns the same by asking.
+#[must_use]
+pub fn store_changed() -> String {
+    r#"{"type":"store.changed"}"#.to_owned()
 }
 
 /// Returns the first frame of a channel that resumes after number `after`.

@@ -122,9 +122,9 @@ impl<T: Transport> Connection<T> {
         self.last_received_at = Instant::now();
         let answer = match message {
             Some(ClientMessage::Ping) => Some(protocol::pong().into()),
-            Some(ClientMessage::Guest { key }) => {
+            Some(ClientMessage::Guest { key, store }) => {
                 self.count_guest_key(notifier.0.settings.guest_messages_per_minute)?;
-                self.channel.set_guest(&key).await?
+                self.channel.set_guest(&key, store).await?
             }
             Some(ClientMessage::Ticket { .. }) | None => None,
         };

@@ -11,6 +11,8 @@ import { readMenu, readOpening } from "./cart.js";
 const LOOK_EVERY_MS = 5_000;
 /** Interval of looking at the opening hours. */
 const HOURS_EVERY_MS = 15_000;
+/** All guests of a store are told of a change at once; each looks at another moment within this time. */
+const SPREAD_MS = 300;
 
 /** Close codes of the live channel after which the code is of no use. */
 const ENDED = { 4401: "unknown", 4404: "unknown", 4410: "ended" };
@@ -38,7 +40,8 @@ export class Table {
     this.onMoved = () => {};
     this.line = new Line({
       address: () => `/ws/sessions/${encodeURIComponent(code)}`,
-      greeting: { type: "guest", key: guestKey() },
+      greeting: { type: "guest", key: guestKey(), store: true },
+      onStoreChanged: () => setTimeout(() => this.lookAgain(), Math.random() * SPREAD_MS),
       onSnapshot: (hello) => this.#snapshot(hello),
       onEvent: (event) => this.#event(event),
     });

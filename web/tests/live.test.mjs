@@ -105,6 +105,14 @@ test("a missing number is told, and a fresh snapshot is fetched", () => {
   assert.deepEqual(snapshots, [4, 7]);
 });
 
+test("a signal that the store has changed is no event: it is passed on, and the numbers go on", () => {
+  let told = 0;
+  channel.onStoreChanged = () => (told += 1);
+  socket().says(hello(4));
+  for (const frame of [{ type: "store.changed" }, event(5), { type: "store.changed" }, event(6)]) socket().says(frame);
+  assert.deepEqual([told, events, sockets.length], [2, [5, 6], 1]);
+});
+
 test("an event of another stream or an unreadable message counts as a gap", () => {
   socket().says(hello(4));
   socket().says(event(5, 4, "session:2"));

@@ -25,6 +25,7 @@ use super::{
 const OPTIONAL: &[&str] = &[
     "OrderFrame/mine",
     "Order/mine",
+    "Guest/store",
     "Order/stream",
     "Order/session",
     "Order/reference",

@@ -142,10 +142,19 @@ pub(super) async fn recorded(ground: &Ground) -> BTreeMap<&'static str, Vec<Valu
         .await;
     assert_eq!(unknown, Some(Close::NotFound.code()));
     let mut another = Channel::open(&session(&code, "")).await;
-    another.say(&json!({"type": "guest", "key": KEY})).await;
+    let asks = json!({"type": "guest", "key": KEY, "store": true});
+    another.say(&asks).await;
     another
         .until("a snapshot with the guest's orders", |hello| {
             hello["orders"][0]["mine"] == true
+        })
+        .await;
+    let resumed = json!({"paused": false});
+    let store = format!("/stores/{}", house.store);
+    house.did(Method::PATCH, &store, resumed).await;
+    another
+        .until("the signal that the store has changed", |frame| {
+            frame["type"] == "store.changed"
         })
         .await;
     house

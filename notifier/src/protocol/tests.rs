@@ -129,7 +129,11 @@ fn what_clients_say_is_read_and_anything_else_is_not() {
         Ok(ClientMessage::Ping)
     ));
     assert!(
-        matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(ClientMessage::Guest { key }) if key == "k")
+        matches!(read(r#"{"type":"guest","key":"k"}"#), Ok(ClientMessage::Guest { key, store: false }) if key == "k")
     );
+    assert!(matches!(
+        read(r#"{"type":"guest","key":"k","store":true}"#),
+        Ok(ClientMessage::Guest { store: true, .. })
+    ));
     assert!(read(r#"{"type":"order"}"#).is_err());
 }

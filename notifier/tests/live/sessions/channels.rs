@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::setup::{OVER, Over};
+use domain::capacity::Busy;
+use ledger::stores::{RulesEdit, StoreEdit};
 
 /// Defines tests on SQLite alone, over both transports: they test the notifier and use no query of the ledger that the
 /// others do not.
@@ -300,6 +302,36 @@ socket_test! {
         assert_eq!(client.frame().await["type"], "pong");
         client.say(r#"{"type":"guest","key":"three"}"#).await;
         assert_eq!(client.closed_with().await, 4429);
+    }
+
+    async fn a_guest_who_asks_is_signalled_that_the_store_has_changed_and_numbers_go_on(house: TestLedger) {
+        let table = Table::new(house).await;
+        let mut asks = table.served.open(&table.path()).await;
+        let mut other = table.served.open(&table.path()).await;
+        for client in [&mut asks, &mut other] {
+            client.frame().await;
+        }
+        asks.say(r#"{"type":"guest","key":"one","store":true}"#).await;
+        other.say(r#"{"type":"guest","key":"two"}"#).await;
+        for client in [&mut asks, &mut other] {
+            assert_eq!(client.frame().await["type"], "hello");
+        }
+        for paused in [true, false] {
+            let edit = StoreEdit { paused: Some(paused), ..StoreEdit::default() };
+            table.line.ledger.edit_store(table.session.store_id, None, edit).await.unwrap();
+            assert_eq!(asks.frame().await, json!({"type": "store.changed"}));
+        }
+        table.order(1).await;
+        for client in [&mut asks, &mut other] {
+            assert_eq!(chain(1, &client.frames_to(2).await), [2]);
+        }
+        // Who does not ask any more is not told any more.
+        asks.say(r#"{"type":"guest","key":"one"}"#).await;
+        assert_eq!(asks.frame().await["type"], "hello");
+        let busy = RulesEdit::Busy(Busy { adds_minutes: 15, paused_until: None });
+        table.line.ledger.edit_store_rules(table.session.store_id, busy).await.unwrap();
+        table.order(1).await;
+        assert_eq!(chain(2, &asks.frames_to(3).await), [3]);
     }
 
     async fn too_long_a_message_is_answered_with_1009(house: TestLedger) {
