@@ -1,18 +1,20 @@
 // The kitchen's view: tickets by age in columns, large enough for two metres and for a wet finger.
 
 import { when } from "../shared/format.js";
-import { t, useLanguage } from "../shared/messages.js";
+import { language, t, useLanguage } from "../shared/messages.js";
 import { Icon } from "../shared/parts.js";
-import { html, useState, useValue } from "../shared/ui.js";
+import { html, useGrowing, useKept, useState, useValue } from "../shared/ui.js";
 import { arrows } from "./keys.js";
-import { nextStep, urgency } from "./model.js";
+import { nextStep } from "./model.js";
 import { OrderDialog } from "./order-card.js";
-import { Age, Lines, moveText, orderPlace, useBeat } from "./order-parts.js";
+import { Age, Lines, moveText, orderPlace, useBeat, useMoving, useUrgency } from "./order-parts.js";
 import { useSettled } from "./settled.js";
 
 const COLUMNS = ["new", "making", "ready"];
 /** More tickets than this are no help on a wall. */
 const SHOWN = 30;
+/** So many are there at once; the others follow. */
+const AT_ONCE = 6;
 
 export function Kitchen({ desk }) {
   useLanguage();
@@ -42,10 +44,15 @@ function Lane({ desk, name, onOpen }) {
   useBeat();
   const all = desk.model.column(name);
   const tickets = useSettled(all.slice(0, SHOWN), (order) => order.id);
+  const shown = useGrowing(tickets.items.length, { first: AT_ONCE });
+  const keep = useKept();
   return html`<section class="lane" data-lane=${name} aria-labelledby=${`lane-${name}`}>
     <h2 id=${`lane-${name}`}>${t(`panel.lane.${name}`)} <span class="number">${all.length}</span></h2>
     <ol class="tickets" ...${tickets.watch}>
-      ${tickets.items.map((order) => html`<${Ticket} key=${order.id} desk=${desk} order=${order} onOpen=${onOpen} />`)}
+      ${tickets.items.slice(0, shown).map((order) => {
+        const isUnseen = desk.model.isUnseen(order);
+        return keep(order.id, [order, isUnseen, language()], () => html`<${Ticket} key=${order.id} desk=${desk} order=${order} isUnseen=${isUnseen} onOpen=${onOpen} />`);
+      })}
     </ol>
     ${all.length === 0 && html`<p class="quiet empty">${t(`panel.lane.${name}.none`)}</p>`}
     ${all.length > SHOWN && html`<p class="quiet empty">${t("panel.lane.more", { count: all.length - SHOWN })}</p>`}
@@ -53,10 +60,10 @@ function Lane({ desk, name, onOpen }) {
 }
 
 /** One ticket. It can be focused; Enter makes the usual next step, as the large button does. */
-function Ticket({ desk, order, onOpen }) {
+function Ticket({ desk, order, isUnseen, onOpen }) {
   const store = useValue(desk.store);
-  const moving = useValue(desk.moving).get(order.id);
-  const state = urgency(order, store, useBeat());
+  const moving = useMoving(desk, order.id);
+  const state = useUrgency(order, store);
   const step = nextStep(order);
   const go = () => step && desk.move(order, step);
   const pressed = (event) => {
@@ -64,7 +71,7 @@ function Ticket({ desk, order, onOpen }) {
     event.preventDefault();
     go();
   };
-  return html`<li class="ticket" tabindex="0" data-state=${state} data-unseen=${desk.model.isUnseen(order)} aria-label=${`${orderPlace(order)}, ${t("panel.order.number", { number: order.number })}`} onKeyDown=${pressed}>
+  return html`<li class="ticket" tabindex="0" data-state=${state} data-unseen=${isUnseen} aria-label=${`${orderPlace(order)}, ${t("panel.order.number", { number: order.number })}`} onKeyDown=${pressed}>
     <header>
       <h3>${orderPlace(order)}</h3>
       <span class="ticket-number number">#${order.number}</span>

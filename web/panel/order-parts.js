@@ -3,7 +3,7 @@
 import { clock } from "../shared/format.js";
 import { has, t, useLanguage } from "../shared/messages.js";
 import { Icon } from "../shared/parts.js";
-import { html, State, useEffect, useRef, useState, useValue } from "../shared/ui.js";
+import { html, State, useAgain, useEffect, useRef, useState, useValue } from "../shared/ui.js";
 import { isAgeKnown, nextStep, since, urgency } from "./model.js";
 import { clockTime, momentOf } from "./zone.js";
 
@@ -22,8 +22,28 @@ export function Age({ order, store }) {
   return html`<span class="age number" data-state=${state}>${isAgeKnown(order) ? clock(now - since(order)) : "–:––"}${state !== "fine" && html` <span class="age-word">${t(`panel.age.${state}`)}</span>`}</span>`;
 }
 
-/** Calls again each second; for what changes its colour with its age. */
+/** Renders again each second. */
 export const useBeat = () => useValue(beat);
+
+/** Returns how an order stands, and renders again only when that changes. */
+export function useUrgency(order, store) {
+  const again = useAgain();
+  const state = urgency(order, store, Date.now());
+  useEffect(() => beat.subscribe((now) => urgency(order, store, now) !== state && again()), [order, store, state]);
+  return state;
+}
+
+/** Returns the status that a move of this order asks for, or undefined; other orders' moves render nothing here. */
+export function useMoving(desk, id) {
+  const again = useAgain();
+  const shown = desk.moving.value.get(id);
+  useEffect(() => {
+    const look = (moving) => moving.get(id) !== shown && again();
+    look(desk.moving.value);
+    return desk.moving.subscribe(look);
+  }, [desk, id, shown]);
+  return shown;
+}
 
 /** The lines of an order: quantity, name, options and notes. */
 export function Lines({ order }) {
@@ -51,7 +71,7 @@ function needsReason(order, status) {
 /** Big buttons for all statuses that the account may set; the usual next one first. */
 export function Moves({ desk, order, large = true }) {
   useLanguage();
-  const moving = useValue(desk.moving).get(order.id);
+  const moving = useMoving(desk, order.id);
   const [asking, ask] = useState(null);
   const usual = nextStep(order);
   const rest = (order.next ?? []).filter((status) => status !== usual);

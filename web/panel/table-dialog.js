@@ -4,10 +4,13 @@ import { money } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import { words } from "../shared/api.js";
 import { Dialog, toast } from "../shared/parts.js";
-import { html, useEffect, useState, useValue } from "../shared/ui.js";
+import { html, useEffect, useGrowing, useKept, useState, useValue } from "../shared/ui.js";
 import { isOpen } from "./model.js";
 import { OrderCard } from "./order-card.js";
 import { codePicture, printCodes } from "./paper.js";
+
+/** So many orders are there at once; the others follow. */
+const CARDS_AT_ONCE = 4;
 
 export function TableDialog({ desk, which, onClose }) {
   useLanguage();
@@ -37,6 +40,8 @@ export function TableDialog({ desk, which, onClose }) {
   useEffect(() => {
     desk.look(live);
   }, [live.length, desk.changed.value]);
+  const grown = useGrowing(orders.length, { first: CARDS_AT_ONCE });
+  const keep = useKept();
   if (!table) return html`<${Dialog} title=${t("panel.loading")} onClose=${onClose}><p>${t("panel.loading")}</p><//>`;
   return html`<${Dialog} wide title=${table.name} onClose=${onClose}>
     <div class="table-dialog">
@@ -44,7 +49,7 @@ export function TableDialog({ desk, which, onClose }) {
       <section class="table-orders" aria-label=${t("panel.table.orders")}>
         ${older.trouble && html`<p role="alert" class="trouble">${words(older.trouble)} <button type="button" class="button small" onClick=${() => load()}>${t("panel.again")}</button></p>`}
         ${orders.length === 0 && !older.trouble && html`<p class="quiet empty">${t("panel.table.none")}</p>`}
-        ${orders.map((order) => html`<${OrderCard} key=${order.id} desk=${desk} order=${order} showPlace=${false} />`)}
+        ${orders.slice(0, grown).map((order) => keep(order.id, [order], () => html`<${OrderCard} key=${order.id} desk=${desk} order=${order} showPlace=${false} />`))}
         ${older.cursor && html`<button type="button" class="button" onClick=${() => load(older.cursor)}>${t("panel.more")}</button>`}
       </section>
     </div>

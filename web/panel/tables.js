@@ -3,7 +3,7 @@
 import { language, t, useLanguage } from "../shared/messages.js";
 import { time } from "../shared/format.js";
 import { Icon } from "../shared/parts.js";
-import { html, useMemo, useState, useValue } from "../shared/ui.js";
+import { html, useGrowing, useKept, useState, useValue } from "../shared/ui.js";
 import { arrows } from "./keys.js";
 import { printCodes } from "./paper.js";
 import { OtherList } from "./orders.js";
@@ -11,6 +11,8 @@ import { useSettled } from "./settled.js";
 import { TableDialog } from "./table-dialog.js";
 
 const CLOSED_SHOWN = 30;
+/** So many open tables are there at once; the others follow. */
+const ROWS_AT_ONCE = 30;
 
 export function Tables({ desk }) {
   useLanguage();
@@ -22,12 +24,9 @@ export function Tables({ desk }) {
   const wanted = name.trim().toLocaleLowerCase();
   const found = wanted ? all.filter((table) => table.name.toLocaleLowerCase().includes(wanted)) : all;
   const rows = useSettled(found, (table) => table.stream);
-  // Rows are made anew only when something about them is new: opening a dialog need not draw 200 of them.
-  const inOrder = rows.items.map((table) => table.stream).join(" ");
-  const shown = useMemo(
-    () => rows.items.map((table) => html`<${Row} key=${table.stream} table=${table} onOpen=${() => open({ stream: table.stream })} />`),
-    [desk.model.version, inOrder, language()],
-  );
+  const grown = useGrowing(rows.items.length, { first: ROWS_AT_ONCE });
+  const keep = useKept();
+  const row = (table) => html`<${Row} key=${table.stream} table=${table} onOpen=${() => open({ stream: table.stream })} />`;
   const add = async (event) => {
     event.preventDefault();
     if (!wanted || busy) return;
@@ -53,7 +52,7 @@ export function Tables({ desk }) {
         <button class="button primary round" aria-label=${t("panel.table.open")} aria-busy=${busy} disabled=${!wanted}><${Icon} name="plus" /></button>
       </form>
       <ul class="rows" ...${rows.watch} onKeyDown=${arrows(".row")}>
-        ${shown}
+        ${rows.items.slice(0, grown).map((table) => keep(table.stream, [table.name, table.urgency, table.unseen, table.waiting, table.ready, table.open, language()], () => row(table)))}
       </ul>
       ${all.length === 0 && html`<p class="empty quiet">${t("panel.open.none")}</p>`}
       ${all.length > 0 && found.length === 0 && html`<p class="empty quiet">${t("panel.open.new", { name: name.trim() })}</p>`}

@@ -8,6 +8,7 @@ import { State, useValue } from "./ui.js";
 export const LANGUAGES = { en: "English", de: "Deutsch" };
 const TEXTS = { en: { ...en }, de: { ...de } };
 const KEPT = "expediter-language";
+const pluralRules = {};
 
 const chosen = new State(first());
 
@@ -50,7 +51,8 @@ export function t(key, values = {}, code = chosen.value) {
 export const has = (key) => key in TEXTS.en;
 
 function plural(forms, count, code) {
-  return forms[new Intl.PluralRules(code).select(count)] ?? forms.other;
+  pluralRules[code] ??= new Intl.PluralRules(code);
+  return forms[pluralRules[code].select(count)] ?? forms.other;
 }
 
 function first() {

@@ -18,17 +18,41 @@ async function inTurns(count, action) {
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
 
-/** Milliseconds from a click to the second picture after it. */
+/** Counts from now on how often each component is rendered, by its name, in `window.rendered`. */
+const countRenders = (page) =>
+  page.evaluate(async () => {
+    const { options } = await import("/vendor/preact.js");
+    const before = options.__r; // Preact's own hook before a component is rendered
+    window.rendered = {};
+    options.__r = (vnode) => {
+      window.rendered[vnode.type.name] = (window.rendered[vnode.type.name] ?? 0) + 1;
+      before?.(vnode);
+    };
+  });
+
+/** Clicks; returns the milliseconds to the second picture after it, and what was rendered before the browser could draw. */
 const reaction = (page, selector) =>
   page.evaluate(
     (selector) =>
       new Promise((resolve) => {
+        window.rendered = {};
         const began = performance.now();
         document.querySelector(selector).click();
-        requestAnimationFrame(() => requestAnimationFrame(() => resolve(Math.round(performance.now() - began))));
+        // Preact renders in a microtask: no timer runs before this one ends.
+        const chain = (left) => (left === 0 ? (window.first = { ...window.rendered }) : queueMicrotask(() => chain(left - 1)));
+        chain(50);
+        requestAnimationFrame(() => requestAnimationFrame(() => resolve({ ms: Math.round(performance.now() - began), first: window.first })));
       }),
     selector,
   );
+
+/** Does something and waits until it is seen; returns what was rendered meanwhile. */
+async function rendering(page, action, seen) {
+  await page.evaluate(() => (window.rendered = {}));
+  await action();
+  await seen();
+  return page.evaluate(() => window.rendered);
+}
 
 scene("with 200 open tables and 2000 orders the panel shows a bounded part and stays usable", async ({ server, open }) => {
   const { store, products, session } = await server.table("Table 0", { store: { auto_accept: false, accept_within_s: 86_400 } });
@@ -38,7 +62,8 @@ scene("with 200 open tables and 2000 orders the panel shows a bounded part and s
     const made = await server.ask("POST", "/sessions", { store_id: store.id, name: `Table ${at + 1}` }, staff);
     codes.push(made.code);
   });
-  await inTurns(ORDERS, (at) => server.ask("POST", "/orders", { session: codes[at % TABLES], items: [{ product_id: products.Espresso.id, note: "hot" }] }, staff));
+  const items = [{ product_id: products.Espresso.id, note: "hot" }];
+  await inTurns(ORDERS, (at) => server.ask("POST", "/orders", at % 4 === 3 ? { store_id: store.id, fulfilment: "pickup", items } : { session: codes[at % TABLES], items }, staff));
 
   const page = await open("/panel", { wide: true });
   await page.locator("input[autocomplete=username]").fill("steffi");
@@ -48,22 +73,44 @@ scene("with 200 open tables and 2000 orders the panel shows a bounded part and s
   await until("all tables are there", async () => (await page.locator(".open-tables .row").count()) === TABLES);
   // A snapshot has at most 1000 orders and says so; the rest comes into view as others end.
   await page.getByText("more open orders than fit").waitFor();
-  const times = { table: await reaction(page, ".open-tables .row") };
+  await countRenders(page);
+  const took = {};
+  // A tap is answered by a few rows; the others follow when the browser has drawn them.
+  const tap = async (name, selector, component, most) => {
+    const { ms, first } = await reaction(page, selector);
+    took[name] = ms;
+    assert.ok(first[component] > 0 && first[component] <= most, `${name}: ${first[component]} of ${component} at once`);
+  };
+  await tap("a table", ".open-tables .row", "OrderCard", 8);
   await page.locator("dialog[open] .order-card").first().waitFor();
   assert.ok((await page.locator("dialog[open] .order-card").count()) <= 50);
   await page.keyboard.press("Escape");
-  times.kitchen = await reaction(page, ".view:nth-child(3)");
-  await page.locator(".ticket").first().waitFor();
+  await tap("pickup and delivery", ".view:nth-child(2)", "OrderCard", 8);
+  await until("all cards have come", async () => (await page.locator(".cards .order-card").count()) === 40);
+  await tap("kitchen", ".view:nth-child(3)", "Ticket", 18);
+  await until("all tickets have come", async () => (await page.locator("[data-lane=new] .ticket").count()) === 30);
   assert.ok((await page.locator(".ticket").count()) <= 90, "a wall shows no more tickets than people can read");
-  times.step = await reaction(page, ".ticket .button.primary");
+  await page.evaluate(() => (window.rendered = {}));
+  took.step = (await reaction(page, ".ticket .button.primary")).ms;
   await page.locator("[data-lane=making] .ticket").first().waitFor();
+  const { items: newest } = await server.ask("GET", `/orders?store_id=${store.id}&status=pending&limit=100`);
+  const pending = newest.filter((order) => order.session);
+  const accept = (order) => server.ask("PUT", `/orders/${order.id}/status`, { status: "accepted" }, staff);
+  const lane = page.locator("[data-lane=making] .ticket");
+  const inKitchen = await rendering(page, () => accept(pending[0]), () => until("the ticket has moved", async () => (await lane.count()) === 2));
+  assert.ok(inKitchen.Ticket <= 6, `one event renders ${inKitchen.Ticket} tickets`);
+  await tap("tables", ".view:nth-child(1)", "Row", 60);
+  await until("all tables are there again", async () => (await page.locator(".open-tables .row").count()) === TABLES);
+  const named = ({ session: { name } }) => page.locator(".open-tables .row").filter({ has: page.getByText(name, { exact: true }) });
+  const before = await named(pending[1]).textContent();
+  const inTables = await rendering(page, () => accept(pending[1]), () => until("its row says so", async () => (await named(pending[1]).textContent()) !== before));
+  assert.ok(inTables.Row <= 6, `one event renders ${inTables.Row} rows`);
   // A burst of events while somebody works.
-  const { items } = await server.ask("GET", `/orders?store_id=${store.id}&status=pending&limit=100`);
-  const burst = inTurns(items.length, (at) => server.ask("PUT", `/orders/${items[at].id}/status`, { status: "accepted" }, staff));
-  times.during = await reaction(page, ".view:nth-child(1)");
+  const burst = inTurns(50, (at) => accept(pending[at + 2]));
+  took["a table during a burst"] = (await reaction(page, ".open-tables .row")).ms;
   await burst;
-  await page.locator(".open-tables .row").first().waitFor();
-  console.log(`reactions in ms: ${JSON.stringify(times)}`);
+  await page.locator("dialog[open] .order-card").first().waitFor();
+  console.log(`reactions in ms: ${JSON.stringify(took)}`);
   const bytes = await page.evaluate(() => {
     const files = [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")];
     return files.filter(({ name }) => !new URL(name).pathname.startsWith("/api/")).reduce((sum, { transferSize }) => sum + transferSize, 0);
