@@ -16,7 +16,8 @@ export function CartBar({ cart, prices, onOpen }) {
   const outcome = useValue(cart.outcome);
   const count = lines.reduce((sum, line) => sum + line.quantity, 0);
   if (count === 0) return null;
-  const unknown = sending && outcome?.kind === "unknown";
+  // One that was turned away for now has certainly not arrived, and is sent again.
+  const unknown = sending && outcome?.kind === "unknown" && outcome.outcome.kind === "unknown";
   return html`<div class="guest-foot"><button type="button" class="button primary large wide" aria-haspopup="dialog" onClick=${onOpen}>
     <${Icon} name=${unknown ? "warning" : sending ? "send" : "bag"} />
     <span>${unknown ? t("guest.bar.unknown") : sending ? t("guest.bar.sending") : t("guest.bar.open", { count })}</span>

@@ -57,6 +57,7 @@ export default {
   "shared.refused.404": "Das gibt es nicht mehr.",
   "shared.refused.409": "Etwas anderes kam zuvor. Bitte noch einmal nachsehen.",
   "shared.refused.422": "Etwas an dieser Anfrage stimmt nicht.",
+  "shared.retry_after": "Das geht wieder in {wait}.",
   "shared.refused.429": "Das war etwas schnell. Bitte einen Moment warten.",
   "shared.refused.503": "Der Server ist sehr beschäftigt. Bitte gleich noch einmal versuchen.",
   "shared.refused.other": "Das hat nicht geklappt.",

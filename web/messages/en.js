@@ -57,6 +57,7 @@ export default {
   "shared.refused.404": "This is no longer there.",
   "shared.refused.409": "Something else happened first. Please look again.",
   "shared.refused.422": "Something in this request is not right.",
+  "shared.retry_after": "It is possible again in {wait}.",
   "shared.refused.429": "That was a bit fast. Please wait a moment.",
   "shared.refused.503": "The server is very busy. Please try again in a moment.",
   "shared.refused.other": "That did not work.",

@@ -1,6 +1,6 @@
 // The sign-in form, alone or before a panel whose sign-in has ended.
 
-import { words } from "../shared/api.js";
+import { withWait, words } from "../shared/api.js";
 import { has, t, useLanguage } from "../shared/messages.js";
 import { LanguageChoice } from "../shared/parts.js";
 import { html, useEffect, useRef, useState } from "../shared/ui.js";
@@ -8,7 +8,7 @@ import { html, useEffect, useRef, useState } from "../shared/ui.js";
 /** Returns the words for a sign-in that failed. */
 function failed(outcome) {
   const reason = outcome.problem?.reason;
-  if (has(`panel.sign_in.${reason}`)) return t(`panel.sign_in.${reason}`);
+  if (has(`panel.sign_in.${reason}`)) return withWait(t(`panel.sign_in.${reason}`), outcome);
   return outcome.kind === "unknown" ? t("panel.sign_in.unknown") : words(outcome);
 }
 

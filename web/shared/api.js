@@ -1,5 +1,6 @@
 // Calls of the API with three outcomes: it happened, it was refused, or we do not know yet.
 
+import { duration, seconds } from "./format.js";
 import { has, language, t } from "./messages.js";
 
 const TIMEOUT_MS = 10_000;
@@ -90,13 +91,20 @@ export function isForNow({ status, problem }) {
   return (status === 429 && reason !== "too_many_orders") || status === 503 || reason === "idempotency_in_progress";
 }
 
-/** Returns a sentence for people about an outcome that is not "done". */
+/** Returns sentences for people about an outcome that is not "done". */
 export function words(outcome) {
   if (outcome.kind === "unknown") return t(`shared.unknown.${outcome.why}`);
   const { reason } = outcome.problem;
-  if (has(`shared.reason.${reason}`)) return t(`shared.reason.${reason}`);
-  if (has(`shared.refused.${outcome.status}`)) return t(`shared.refused.${outcome.status}`);
-  return t("shared.refused.other");
+  if (has(`shared.reason.${reason}`)) return withWait(t(`shared.reason.${reason}`), outcome);
+  if (has(`shared.refused.${outcome.status}`)) return withWait(t(`shared.refused.${outcome.status}`), outcome);
+  return withWait(t("shared.refused.other"), outcome);
+}
+
+/** Adds to a sentence when the same is possible again, if the server said so. */
+export function withWait(sentence, { retryAfterMs = 0 }) {
+  if (retryAfterMs <= 0) return sentence;
+  const wait = retryAfterMs < 100_000 ? seconds(retryAfterMs) : duration(retryAfterMs);
+  return `${sentence} ${t("shared.retry_after", { wait })}`;
 }
 
 /** Waits so long; the network's return and `signal` end it at once. */

@@ -68,6 +68,10 @@ test("every outcome has words", () => {
     const said = words({ kind: "refused", status, problem: { reason: "never heard of" } });
     assert.ok(said.length > 5 && !said.includes("shared."), said);
   }
+  const wait = (retryAfterMs) => words({ kind: "refused", status: 429, problem: { reason: "rate_limited" }, retryAfterMs });
+  assert.match(wait(7000), /a moment\. It is possible again in 7 sec\.$/);
+  assert.match(wait(900_000), /again in 15 min\.$/);
+  assert.match(wait(0), /a moment\.$/);
   for (const why of ["offline", "timeout", "server"]) assert.match(words({ kind: "unknown", why }), /We do not know yet/);
 });
 
