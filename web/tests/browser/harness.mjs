@@ -197,24 +197,39 @@ class Server {
     ].flatMap((setting) => ["--set", setting]);
     const make = ["create-user", "olga", "--role", "operator", "--password-stdin", ...settings];
     execFileSync(program, make, { input: `${PASSWORD}\n`, cwd: server.folder, stdio: ["pipe", "pipe", "inherit"] });
-    server.process = spawn(program, settings, { cwd: server.folder, stdio: ["ignore", "ignore", "pipe"] });
-    let log = "";
-    server.process.stderr.on("data", (bytes) => (log = (log + bytes).slice(-20_000)));
-    const ready = async () => {
-      if (server.process.exitCode !== null) throw new Error(`expediter has ended: ${log}`);
-      return fetch(`${server.direct}/readyz`).then((answer) => answer.ok, () => false);
-    };
-    await until("expediter is ready", ready);
+    server.settings = settings;
+    await server.run();
     server.operator = await server.signIn("olga");
     return server;
   }
 
-  async stop() {
+  /** Runs the program on its data and port, until it is ready. */
+  async run() {
+    this.process = spawn(program, this.settings, { cwd: this.folder, stdio: ["ignore", "ignore", "pipe"] });
+    let log = "";
+    this.process.stderr.on("data", (bytes) => (log = (log + bytes).slice(-20_000)));
+    const ready = async () => {
+      if (this.process.exitCode !== null) throw new Error(`expediter has ended: ${log}`);
+      return fetch(`${this.direct}/readyz`).then((answer) => answer.ok, () => false);
+    };
+    await until("expediter is ready", ready);
+  }
+
+  /** Ends it as a power cut does: kill -9. */
+  async crash() {
     const ended = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.kill("SIGINT");
-    const late = setTimeout(() => this.process.kill("SIGKILL"), 20_000);
+    this.process.kill("SIGKILL");
     await ended;
-    clearTimeout(late);
+  }
+
+  async stop() {
+    if (this.process.exitCode === null && this.process.signalCode === null) {
+      const ended = new Promise((resolve) => this.process.once("exit", resolve));
+      this.process.kill("SIGINT");
+      const late = setTimeout(() => this.process.kill("SIGKILL"), 20_000);
+      await ended;
+      clearTimeout(late);
+    }
     this.line.close();
     rmSync(this.folder, { recursive: true, force: true });
   }
