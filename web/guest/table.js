@@ -48,9 +48,11 @@ export class Table {
   }
 
   start() {
+    let before = null;
     this.line.state.subscribe(({ phase, closeCode }) => {
       if (phase === "ended") this.phase.set(ENDED[closeCode] ?? "unknown");
-      if (phase === "live") this.look(); // what was missed while it was not live
+      if (phase === "live" && before !== "live") this.lookAgain(); // what was missed while it was not live
+      before = phase;
     });
     this.line.start();
     this.look();
