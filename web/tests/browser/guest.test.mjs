@@ -200,6 +200,28 @@ scene("a pause and the closing of the table are told at once, and the cart stays
   assert.ok(header.width >= 380, "across the page's width");
 });
 
+scene("a pause, new hours and a dish that is sold out are told at once, before the page asks", async ({ server, open }) => {
+  const { store, products, session } = await byHand(server);
+  const page = await open("/offline.html");
+  // Without its intervals the page asks for nothing by itself.
+  await page.addInitScript(() => {
+    const { setInterval } = window;
+    window.setInterval = (action, ms, ...rest) => (ms >= 5000 ? 0 : setInterval(action, ms, ...rest));
+  });
+  await page.goto(`${server.url}/s/${session.code}`);
+  await isLive(page);
+  await page.getByRole("button", { name: /Espresso/ }).waitFor();
+  const told = async (action, seen) => (await action(), await seen.waitFor());
+  const banner = (words) => page.locator("header .banner", { hasText: words });
+  await told(() => server.ask("PATCH", `/stores/${store.id}`, { paused: true }), banner("takes no new orders"));
+  await told(() => server.ask("PATCH", `/stores/${store.id}`, { paused: false }), page.locator("header:not(:has(.banner))"));
+  await told(() => server.ask("PUT", `/stores/${store.id}/busy`, { adds_minutes: 25 }), banner("25"));
+  await told(() => server.ask("PUT", `/stores/${store.id}/opening`, { open: false, until: null }), banner("closed"));
+  const espresso = page.locator(".guest-product", { hasText: "Espresso" });
+  await told(() => server.ask("PATCH", `/products/${products.Espresso.id}`, { available: false, until: new Date(Date.now() + 3_600_000).toISOString() }), espresso.locator(".badge", { hasText: "Sold out" }));
+  assert.deepEqual(page.errors, []);
+});
+
 scene("a code that is not valid, or not any more, is told kindly", async ({ server, open }) => {
   const { session } = await byHand(server);
   const unknown = await open(`/s/${"0".repeat(40)}`);
