@@ -8,6 +8,7 @@ import { drawOrders, Orders } from "./orders.js";
 import { placeOrder, startingOptions } from "./ordering.js";
 import { Poll } from "./poll.js";
 import { Line } from "../shared/line.js";
+import "../shared/offline.js";
 import { clockTime, money, plainly } from "./words.js";
 
 const LOG_LINES_MAX = 200;
