@@ -321,8 +321,8 @@ export class Desk {
     return product;
   }
 
-  #productTold({ product_id: id, available }) {
-    this.products.set((list) => list?.map((one) => (one.id === id ? { ...one, available } : one)) ?? null);
+  #productTold({ product_id: id, available, available_from = null }) {
+    this.products.set((list) => list?.map((one) => (one.id === id ? { ...one, available, available_from } : one)) ?? null);
   }
 
   /** Says why something did not happen; returns null. */

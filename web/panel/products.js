@@ -40,6 +40,8 @@ function Product({ desk, product, mayCount }) {
   const isOut = !product.available || (isCounted && product.stock <= 0);
   // A server that knows when a product comes back can be told.
   const knowsUntil = "available_from" in product;
+  // Guests see what comes back by itself as sold out, and the others not at all.
+  const isOff = knowsUntil && !product.available && !product.available_from;
   const set = (event) => {
     event.preventDefault();
     const delta = Number(count);
@@ -47,7 +49,7 @@ function Product({ desk, product, mayCount }) {
   };
   return html`<li class="product" data-out=${isOut}>
     <div class="product-name"><strong>${product.name}</strong> <span class="quiet">${money(product.price)}${product.sku ? ` · ${product.sku}` : ""}</span>
-      ${isOut && html` <span class="badge" data-tone="bad"><${Icon} name="cross" size=${16} />${t(product.available ? "panel.product.empty" : "panel.product.out")}</span>`}
+      ${isOut && html` <span class="badge" data-tone="bad"><${Icon} name="cross" size=${16} />${t(product.available ? "panel.product.empty" : isOff ? "panel.product.off" : "panel.product.out")}</span>`}
       ${product.available_from && html` <span class="quiet">${t("panel.product.back", { at: when(product.available_from, desk.zone) })}</span>`}</div>
     ${isCounted && !mayCount && html`<span class="number">${t("panel.product.stock", { count: product.stock })}</span>`}
     ${isCounted && mayCount && html`<form class="product-stock" onSubmit=${set}>

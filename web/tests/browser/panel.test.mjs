@@ -174,7 +174,7 @@ scene("products are sold out and back, stock is booked, and the store pauses", a
   const { page, store, products } = await panel({ server, open }, { role: "manager" });
   await page.keyboard.press("4");
   const product = (name) => page.locator(".product", { hasText: name });
-  await product("Espresso").getByRole("button", { name: "Mark as sold out" }).click();
+  await product("Espresso").getByRole("button", { name: "Take off the menu" }).click();
   await product("Espresso").getByRole("button", { name: "Back on the menu" }).waitFor();
   assert.equal((await server.ask("GET", `/products/${products.Espresso.id}`)).available, false);
   await product("Tiramisù").getByRole("button", { name: "One Tiramisù more" }).click();
