@@ -65,7 +65,7 @@ function Shell({ user, store, stores, onStore, isIn }) {
       <div class="top-store">
         ${stores.length > 1
           ? html`<label><span class="unseen">${t("panel.store")}</span><select class="store-choice" value=${store.id} onChange=${(event) => onStore(event.currentTarget.value)}>${stores.map((one) => html`<option key=${one.id} value=${one.id}>${one.name}</option>`)}</select></label>`
-          : html`<h1>${store.name}</h1>`}
+          : html`<h1 dir="auto">${store.name}</h1>`}
         <${LineBadge} line=${desk.line} zone=${store.timezone} />
       </div>
       <nav class="views" aria-label=${t("panel.views")}>

@@ -35,7 +35,7 @@ function Later({ desk, onOpen }) {
   return html`<section class="later" aria-labelledby="lane-later">
     <h2 id="lane-later">${t("panel.lane.later")} <span class="number">${all.length}</span></h2>
     <ul class="rows">${all.slice(0, SHOWN).map((order) => html`<li key=${order.id}><button type="button" class="row" onClick=${() => onOpen(order.id)}>
-      <span class="row-name">${when(order.wanted_at, desk.zone)} · ${orderPlace(order)} #${order.number}</span>
+      <span class="row-name">${when(order.wanted_at, desk.zone)} · <bdi>${orderPlace(order)}</bdi> #${order.number}</span>
       <span class="row-says quiet">${order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ")}</span></button></li>`)}</ul>
   </section>`;
 }
@@ -73,14 +73,14 @@ function Ticket({ desk, order, isUnseen, onOpen }) {
   };
   return html`<li class="ticket" tabindex="0" data-state=${state} data-unseen=${isUnseen} aria-label=${`${orderPlace(order)}, ${t("panel.order.number", { number: order.number })}`} onKeyDown=${pressed}>
     <header>
-      <h3>${orderPlace(order)}</h3>
+      <h3><bdi>${orderPlace(order)}</bdi></h3>
       <span class="ticket-number number">#${order.number}</span>
       <${Age} order=${order} store=${store} />
     </header>
     ${order.wanted_at && html`<p class="ticket-wanted"><${Icon} name="clock" />${t("panel.order.wanted", { at: when(order.wanted_at, desk.zone) })}</p>`}
     ${order.user_note && html`<p class="note big"><${Icon} name="note" /><span>${order.user_note}</span></p>`}
     <${Lines} order=${order} />
-    ${order.fulfilment !== "table" && order.customer?.name && html`<p class="quiet">${order.customer.name}</p>`}
+    ${order.fulfilment !== "table" && order.customer?.name && html`<p class="quiet"><bdi>${order.customer.name}</bdi></p>`}
     <div class="ticket-foot">
       ${step && html`<button type="button" class="button primary large" disabled=${Boolean(moving)} aria-busy=${Boolean(moving)} onClick=${go}>${moving ? t("panel.moving") : moveText(order, step)}</button>`}
       <button type="button" class="button large" aria-label=${t("panel.ticket.more", { number: order.number })} onClick=${() => onOpen(order.id)}>…</button>

@@ -15,7 +15,7 @@ export function OrderCard({ desk, order, showPlace = true, withHistory = false }
   const zone = desk.zone;
   return html`<article class="order-card" data-open=${isOpen(order)} aria-label=${t("panel.order.number", { number: order.number })}>
     <header class="order-top">
-      <h3><span class="order-number">#${order.number}</span>${showPlace && html` ${orderPlace(order)}`}</h3>
+      <h3><span class="order-number">#${order.number}</span>${showPlace && html` <bdi>${orderPlace(order)}</bdi>`}</h3>
       <${StatusBadge} status=${order.status} />
       ${isOpen(order) && html`<${Age} order=${order} store=${store} />`}
     </header>
@@ -46,10 +46,10 @@ function Customer({ order }) {
   const { name, phone, email, address } = order.customer ?? {};
   if (!name && !phone && !email && !address) return null;
   return html`<address class="customer">
-    ${name && html`<strong>${name}</strong>`}
+    ${name && html`<strong dir="auto">${name}</strong>`}
     ${phone && html`<a href=${`tel:${phone.replace(/[^+\d]/g, "")}`}>${phone}</a>`}
     ${email && html`<span>${email}</span>`}
-    ${address && html`<span>${address}</span>`}
+    ${address && html`<span dir="auto">${address}</span>`}
   </address>`;
 }
 

@@ -50,8 +50,8 @@ export function Lines({ order }) {
   return html`<ul class="lines">
     ${order.items.map(
       (item) => html`<li key=${item.id}>
-        <span class="line-item"><strong class="number">${item.quantity} ×</strong> ${item.name}</span>
-        ${item.options?.length > 0 && html`<ul class="line-options">${item.options.map((option) => html`<li key=${option.option_id}>${option.quantity > 1 ? `${option.quantity} × ` : ""}${option.name}</li>`)}</ul>`}
+        <span class="line-item"><strong class="number">${item.quantity} ×</strong> <bdi>${item.name}</bdi></span>
+        ${item.options?.length > 0 && html`<ul class="line-options">${item.options.map((option) => html`<li key=${option.option_id}>${option.quantity > 1 ? `${option.quantity} × ` : ""}<bdi>${option.name}</bdi></li>`)}</ul>`}
         ${item.note && html`<p class="note"><${Icon} name="note" size=${18} /><span>${item.note}</span></p>`}
       </li>`,
     )}

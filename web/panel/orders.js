@@ -31,7 +31,7 @@ export function OtherList({ desk }) {
         const isUnseen = desk.model.isUnseen(order);
         return keep(order.id, [order, isUnseen, store, language()], () => html`<li key=${order.id}>
           <button type="button" class="row order-row" data-urgency=${isUnseen ? 3 : 0} onClick=${() => open(order.id)}>
-            <span class="row-name">#${order.number} ${order.customer?.name ?? orderPlace(order)}</span>
+            <span class="row-name">#${order.number} <bdi>${order.customer?.name ?? orderPlace(order)}</bdi></span>
             <span class="row-says quiet">${orderPlace(order)}${order.wanted_at ? ` · ${when(order.wanted_at, store.timezone)}` : ""}</span>
             <span class="row-state"><${StatusBadge} status=${order.status} />${isOpen(order) && html`<${Age} order=${order} store=${store} />`}</span>
           </button></li>`);

@@ -18,7 +18,7 @@ async function print(kind, view) {
 /** Prints the codes of tables, one or a sheet of them. */
 export function printCodes(desk, tables) {
   const one = (table) => html`<section class="code-card" key=${table.code}>
-    <h2>${table.name}</h2>
+    <h2><bdi>${table.name}</bdi></h2>
     <img src=${codePicture(table)} alt="" />
     <p>${t("panel.code.scan")}</p>
     <p class="code-store">${desk.store.value.name}</p>

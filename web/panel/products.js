@@ -48,7 +48,7 @@ function Product({ desk, product, mayCount }) {
     if (Number.isInteger(delta) && delta !== 0) run(() => desk.stock(product, delta)).then(() => write(""));
   };
   return html`<li class="product" data-out=${isOut}>
-    <div class="product-name"><strong>${product.name}</strong> <span class="quiet">${money(product.price)}${product.sku ? ` · ${product.sku}` : ""}</span>
+    <div class="product-name"><strong><bdi>${product.name}</bdi></strong> <span class="quiet">${money(product.price)}${product.sku ? ` · ${product.sku}` : ""}</span>
       ${isOut && html` <span class="badge" data-tone="bad"><${Icon} name="cross" size=${16} />${t(product.available ? "panel.product.empty" : isOff ? "panel.product.off" : "panel.product.out")}</span>`}
       ${product.available_from && html` <span class="quiet">${t("panel.product.back", { at: when(product.available_from, desk.zone) })}</span>`}</div>
     ${isCounted && !mayCount && html`<span class="number">${t("panel.product.stock", { count: product.stock })}</span>`}

@@ -74,7 +74,7 @@ function Row({ table, onOpen }) {
   if (says.length === 0 && table.open > 0) says.push(t("panel.row.open", { count: table.open }));
   return html`<li>
     <button type="button" class="row" data-urgency=${table.urgency} onClick=${onOpen}>
-      <span class="row-name">${table.name}</span>
+      <span class="row-name"><bdi>${table.name}</bdi></span>
       <span class="row-says quiet">${says.join(" · ") || t("panel.row.nothing")}</span>
       ${table.unseen > 0 && html`<span class="count">${table.unseen}<span class="unseen"> ${t("panel.unseen")}</span></span>`}
     </button>
@@ -93,7 +93,7 @@ function Closed({ desk, onOpen }) {
     <ul class="rows" onKeyDown=${arrows(".row")}>
       ${items.slice(0, shown).map((session) => html`<li key=${`${session.code}${session.opened_at}`}>
         <button type="button" class="row" disabled=${!session.code} onClick=${() => onOpen(session)}>
-          <span class="row-name">${session.name}</span>
+          <span class="row-name"><bdi>${session.name}</bdi></span>
           <span class="row-says quiet">${t("panel.closed.at", { at: time(session.closed_at, desk.zone) })}</span>
         </button></li>`)}
     </ul>

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 
-import { scene, until } from "./harness.mjs";
+import { fits, picture, scene, until } from "./harness.mjs";
 
 const BY_HAND = { store: { auto_accept: false } };
 const live = (page) => page.locator(".line-badge[data-phase=live]").waitFor();
@@ -233,4 +233,43 @@ scene("an order is promised for a time of the day, and a reload knows since when
   const age = page.locator("[data-lane=ready] .ticket .age");
   await until("its age is known", async () => /^\d+:\d\d/.test(await age.textContent()));
   assert.deepEqual(page.errors, []);
+});
+
+scene("names and notes with markup, right-to-left text, emoji and 1000 characters neither break nor inject", async ({ server, open }) => {
+  const markup = `<img src=x onerror="window.hacked=1"><b>NO NUTS</b>`;
+  const rtl = "بدون مكسرات من فضلك שלום";
+  const emoji = "👨‍👩‍👧‍👦🌶️🍕";
+  const long = (text, length) => [...text.repeat(length)].slice(0, length).join("");
+  const euro = { amount: 1_000_000_00, currency: "EUR" };
+  const menu = [{ name: `${markup} ${rtl}`, price: euro }, { name: long("W", 200), price: euro }];
+  const made = await server.table(long(`${emoji}${rtl} `, 60), { store: { auto_accept: false, name: long(`${rtl} ${markup}`, 150) }, menu });
+  const { store, session, products } = made;
+  await server.account("steffi", "staff", [store.id]);
+  const ids = Object.values(products).map((product) => product.id);
+  const items = [{ product_id: ids[0], note: long(`${markup} `, 500), quantity: 99 }, { product_id: ids[1], note: long(`${rtl} `, 500) }];
+  await server.ask("POST", `/sessions/${session.code}/orders`, { items, user_note: long(`${emoji} `, 300) }, null, { "expediter-guest": "ab".repeat(16) });
+  const customer = { name: `${markup} ${rtl}`, phone: "+49 30 123", address: long(`${rtl}\n`, 200) };
+  await server.ask("POST", "/orders", { store_id: store.id, items, fulfilment: "delivery", customer, user_note: long("x", 1000) });
+  for (const width of [320, 390, 1920]) {
+    const page = await open("/panel", { width, height: 900, wide: width === 1920, dark: width === 390, language: width === 390 ? "de" : "en" });
+    await signIn(page, server);
+    await live(page);
+    for (const [at, part] of [".open-tables .row", ".cards .order-card", ".ticket", ".product"].entries()) {
+      await page.locator(".view").nth(at).click();
+      await page.locator(part).first().waitFor();
+      await fits(page);
+      await picture(page, `panel-odd-${at}-${width}`, { whole: true });
+    }
+    await page.locator(".view").first().click();
+    await page.locator(".open-tables .row").first().click();
+    await page.locator("dialog[open] .order-card").waitFor();
+    await page.locator("dialog[open] .order-more button").first().click();
+    await page.locator("dialog[open] .timeline li").first().waitFor();
+    const wide = await page.locator("dialog[open]").evaluate((dialog) => dialog.scrollWidth - dialog.clientWidth);
+    assert.ok(wide <= 0, `the dialog is ${wide} pixels too wide at ${width}`);
+    await picture(page, `panel-odd-table-${width}`);
+    assert.equal(await page.evaluate(() => window.hacked), undefined);
+    assert.deepEqual(page.errors, []);
+    await page.context().close();
+  }
 });
