@@ -3,11 +3,11 @@
 import { when } from "../shared/format.js";
 import { language, t, useLanguage } from "../shared/messages.js";
 import { Icon } from "../shared/parts.js";
-import { html, useGrowing, useKept, useState, useValue } from "../shared/ui.js";
+import { html, useGrowing, useKept, useLayoutEffect, useRef, useState, useValue } from "../shared/ui.js";
 import { arrows } from "./keys.js";
 import { nextStep } from "./model.js";
 import { OrderDialog } from "./order-card.js";
-import { Age, Lines, moveText, orderPlace, useBeat, useMoving, useUrgency } from "./order-parts.js";
+import { Age, isAgain, Lines, moveText, orderPlace, useBeat, useMoving, useUrgency } from "./order-parts.js";
 import { useSettled } from "./settled.js";
 
 const COLUMNS = ["new", "making", "ready"];
@@ -59,19 +59,29 @@ function Lane({ desk, name, onOpen }) {
   </section>`;
 }
 
+/** Gives the focus of a ticket that leaves its lane to the one beside it, so that Enter after Enter works. */
+function passOn(ticket) {
+  if (!ticket?.contains(document.activeElement)) return;
+  const next = ticket.nextElementSibling ?? ticket.previousElementSibling;
+  // After the lanes are drawn: this ticket may be the last of its lane, and stands in another one then.
+  queueMicrotask(() => (next?.isConnected ? next : document.querySelector(".kitchen .ticket"))?.focus());
+}
+
 /** One ticket. It can be focused; Enter makes the usual next step, as the large button does. */
 function Ticket({ desk, order, isUnseen, onOpen }) {
   const store = useValue(desk.store);
   const moving = useMoving(desk, order.id);
   const state = useUrgency(order, store);
   const step = nextStep(order);
-  const go = () => step && desk.move(order, step);
+  const go = (event) => step && !isAgain(event) && desk.move(order, step);
+  const place = useRef(null);
+  useLayoutEffect(() => () => passOn(place.current), []);
   const pressed = (event) => {
     if (event.target !== event.currentTarget || event.key !== "Enter") return;
     event.preventDefault();
-    go();
+    go(event);
   };
-  return html`<li class="ticket" tabindex="0" data-state=${state} data-unseen=${isUnseen} aria-label=${`${orderPlace(order)}, ${t("panel.order.number", { number: order.number })}`} onKeyDown=${pressed}>
+  return html`<li class="ticket" ref=${place} tabindex="0" data-state=${state} data-unseen=${isUnseen} aria-label=${`${orderPlace(order)}, ${t("panel.order.number", { number: order.number })}`} onKeyDown=${pressed}>
     <header>
       <h3><bdi>${orderPlace(order)}</bdi></h3>
       <span class="ticket-number number">#${order.number}</span>
@@ -82,7 +92,7 @@ function Ticket({ desk, order, isUnseen, onOpen }) {
     <${Lines} order=${order} />
     ${order.fulfilment !== "table" && order.customer?.name && html`<p class="quiet"><bdi>${order.customer.name}</bdi></p>`}
     <div class="ticket-foot">
-      ${step && html`<button type="button" class="button primary large" disabled=${Boolean(moving)} aria-busy=${Boolean(moving)} onClick=${go}>${moving ? t("panel.moving") : moveText(order, step)}</button>`}
+      ${step && html`<button type="button" class="button primary large" aria-disabled=${moving ? "true" : null} aria-busy=${Boolean(moving)} onClick=${go}>${moving ? t("panel.moving") : moveText(order, step)}</button>`}
       <button type="button" class="button large" aria-label=${t("panel.ticket.more", { number: order.number })} onClick=${() => onOpen(order.id)}>…</button>
     </div>
   </li>`;

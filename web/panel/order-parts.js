@@ -68,6 +68,24 @@ function needsReason(order, status) {
   return REASONED.includes(status);
 }
 
+/** Returns true for the second click of a double click, and for a key that is held: the next step stands in its place. */
+export const isAgain = (event) => event.repeat === true || event.detail > 1;
+
+/** Returns a ref: when what had the focus inside has gone after a change of the facts, the first button gets it. */
+function useFocusKept(facts) {
+  const box = useRef(null);
+  const had = useRef(false);
+  useEffect(() => {
+    const look = () => (had.current = Boolean(box.current?.contains(document.activeElement)));
+    addEventListener("focusin", look);
+    return () => removeEventListener("focusin", look);
+  }, []);
+  useEffect(() => {
+    if (had.current && document.activeElement === document.body) box.current?.querySelector(".button")?.focus();
+  }, facts);
+  return box;
+}
+
 /** Big buttons for all statuses that the account may set; the usual next one first. */
 export function Moves({ desk, order, large = true }) {
   useLanguage();
@@ -77,10 +95,12 @@ export function Moves({ desk, order, large = true }) {
   const rest = (order.next ?? []).filter((status) => status !== usual);
   const choose = (status) => (needsReason(order, status) || status === "cancelled" ? ask(status) : desk.move(order, status));
   useEffect(() => ask(null), [order.status]);
-  if (asking) return html`<${Reason} order=${order} status=${asking} onBack=${() => ask(null)} onReason=${async (reason) => (await desk.move(order, asking, reason)) && ask(null)} />`;
-  const button = (status, kind) => html`<button type="button" key=${status} class="button ${kind} ${large ? "large" : ""}" disabled=${Boolean(moving)} aria-busy=${moving === status} onClick=${() => choose(status)}>
+  const box = useFocusKept([order.status, asking]);
+  if (asking) return html`<div ref=${box}><${Reason} order=${order} status=${asking} onBack=${() => ask(null)} onReason=${async (reason) => (await desk.move(order, asking, reason)) && ask(null)} /></div>`;
+  // Not disabled while it moves, and the usual step stays the same button: whoever has the focus goes on with Enter.
+  const button = (status, kind) => html`<button type="button" key=${kind === "primary" ? kind : status} class="button ${kind} ${large ? "large" : ""}" aria-disabled=${moving ? "true" : null} aria-busy=${moving === status} onClick=${(event) => moving || isAgain(event) || choose(status)}>
     ${moving === status ? t("panel.moving") : moveText(order, status)}</button>`;
-  return html`<div class="moves">
+  return html`<div class="moves" ref=${box} onKeyDown=${(event) => isAgain(event) && event.preventDefault()}>
     ${usual && button(usual, "primary")}
     ${rest.filter((status) => !REASONED.includes(status)).map((status) => button(status, ""))}
     ${rest.filter((status) => REASONED.includes(status)).map((status) => button(status, "danger"))}

@@ -86,7 +86,7 @@ scene("a ticket goes through the kitchen with Enter and with a finger", async ({
   await page.locator("[data-lane=new] .ticket").focus();
   await page.keyboard.press("Enter");
   await page.locator("[data-lane=making] .ticket").waitFor();
-  await page.locator("[data-lane=making] .ticket button.primary").click();
+  await page.locator("[data-lane=making] .ticket button.primary").dblclick();
   await page.locator("[data-lane=making] .ticket", { hasText: "Ready" }).waitFor();
   await page.locator("[data-lane=making] .ticket button.primary").click();
   await page.locator("[data-lane=ready] .ticket button.primary").click();
@@ -282,6 +282,43 @@ scene("two stores are served and nothing needs a pointer", async ({ server, open
   await page.reload();
   await live(page);
   await row(page, "Garden 1").waitFor();
+  assert.deepEqual(page.errors, []);
+});
+
+scene("Enter after Enter takes orders from step to step, without looking for the button again", async ({ server, open }) => {
+  const { page, session, products } = await panel({ server, open }, { path: "/panel/kitchen" });
+  for (const name of ["Espresso", "Tiramisù", "Pizza Margherita"]) await guestOrder(server, session, [{ product_id: products[name].id }]);
+  const lane = (name) => page.locator(`[data-lane=${name}] .ticket`);
+  await until("all are new", async () => (await lane("new").count()) === 3);
+  await lane("new").first().focus();
+  for (const left of [2, 1, 0]) {
+    await page.keyboard.press("Enter");
+    await until("it has gone on", async () => (await lane("new").count()) === left && (await lane("making").count()) === 3 - left);
+    await until("another ticket has the focus", () => page.evaluate(() => document.activeElement.matches(".ticket")));
+  }
+  await page.keyboard.press("1");
+  await row(page, "Table 1").focus();
+  await page.keyboard.press("Enter");
+  const card = page.locator("dialog[open] .order-card").first();
+  await card.locator(".moves .primary").focus();
+  for (const status of ["preparing", "ready"]) {
+    await page.keyboard.press("Enter");
+    await card.locator(`.badge[data-status=${status}]`).waitFor();
+  }
+  await until("the button has the focus still", () => page.evaluate(() => document.activeElement.matches("dialog[open] .moves .primary")));
+  // A key that is held and a double click are one step.
+  await page.evaluate(() => {
+    const held = new KeyboardEvent("keydown", { key: "Enter", repeat: true, bubbles: true, cancelable: true });
+    window.stopped = !document.activeElement.dispatchEvent(held);
+  });
+  assert.equal(await page.evaluate(() => window.stopped), true);
+  // The way back from a reason, too.
+  await card.getByRole("button", { name: "Cancel…" }).focus();
+  await page.keyboard.press("Enter");
+  await card.getByLabel("Another reason").waitFor();
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await until("a button of the order has the focus", () => page.evaluate(() => document.activeElement.matches("dialog[open] .moves .button")));
   assert.deepEqual(page.errors, []);
 });
 
