@@ -5,7 +5,7 @@ import { has, t, useLanguage } from "../shared/messages.js";
 import { Dialog, Icon, reasonText, StatusBadge, statusText } from "../shared/parts.js";
 import { html, useEffect, useState, useValue } from "../shared/ui.js";
 import { isOpen } from "./model.js";
-import { Age, Lines, Moves, orderPlace } from "./order-parts.js";
+import { Age, Lines, Moves, orderPlace, Stale } from "./order-parts.js";
 import { printTicket } from "./paper.js";
 
 export function OrderCard({ desk, order, showPlace = true, withHistory = false }) {
@@ -120,6 +120,7 @@ export function OrderDialog({ desk, id, onClose }) {
   }, [id]);
   if (!order) return null;
   return html`<${Dialog} title=${`${orderPlace(order)} · #${order.number}`} onClose=${onClose}>
+    <${Stale} desk=${desk} />
     <${OrderCard} desk=${desk} order=${order} showPlace=${false} withHistory />
   <//>`;
 }

@@ -2,7 +2,7 @@
 
 import { clock } from "../shared/format.js";
 import { has, t, useLanguage } from "../shared/messages.js";
-import { Icon } from "../shared/parts.js";
+import { Banner, Icon } from "../shared/parts.js";
 import { html, State, useAgain, useEffect, useRef, useState, useValue } from "../shared/ui.js";
 import { isAgeKnown, nextStep, since, urgency } from "./model.js";
 import { clockTime, momentOf } from "./zone.js";
@@ -31,6 +31,12 @@ export function useUrgency(order, store) {
   const state = urgency(order, store, Date.now());
   useEffect(() => beat.subscribe((now) => urgency(order, store, now) !== state && again()), [order, store, state]);
   return state;
+}
+
+/** Says in a dialog, which covers the page's own line, that the screen is not live. */
+export function Stale({ desk }) {
+  const { phase } = useValue(desk.line.state);
+  return phase === "waiting" && html`<${Banner} tone="bad">${t("panel.line.stale")}<//>`;
 }
 
 /** Returns the status that a move of this order asks for, or undefined; other orders' moves render nothing here. */

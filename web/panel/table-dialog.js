@@ -7,6 +7,7 @@ import { Dialog, toast } from "../shared/parts.js";
 import { html, useEffect, useGrowing, useKept, useState, useValue } from "../shared/ui.js";
 import { isOpen } from "./model.js";
 import { OrderCard } from "./order-card.js";
+import { Stale } from "./order-parts.js";
 import { codePicture, printCodes } from "./paper.js";
 
 /** So many orders are there at once; the others follow. */
@@ -44,6 +45,7 @@ export function TableDialog({ desk, which, onClose }) {
   const keep = useKept();
   if (!table) return html`<${Dialog} title=${t("panel.loading")} onClose=${onClose}><p>${t("panel.loading")}</p><//>`;
   return html`<${Dialog} wide title=${table.name} onClose=${onClose}>
+    <${Stale} desk=${desk} />
     <div class="table-dialog">
       <${Code} desk=${desk} table=${{ ...table, code }} />
       <section class="table-orders" aria-label=${t("panel.table.orders")}>

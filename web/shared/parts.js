@@ -61,6 +61,9 @@ export function Banner({ tone = "warn", icon = "warning", role = "status", child
   return html`<div class="banner" data-tone=${tone} role=${role}><${Icon} name=${icon} /><div>${children}</div></div>`;
 }
 
+/** Dialogs that stand open, the topmost last: what stands behind one is dim, and silent for screen readers. */
+const dialogs = new State([]);
+
 /** A modal dialog: keeps the focus, gives it back, and closes with Escape and by its button. */
 export function Dialog({ title, onClose, children, wide = false, sheet = false }) {
   useLanguage();
@@ -73,7 +76,9 @@ export function Dialog({ title, onClose, children, wide = false, sheet = false }
     const closed = () => closing.current();
     element.addEventListener("close", closed);
     element.showModal();
+    dialogs.set((open) => [...open, dialog]);
     return () => {
+      dialogs.set((open) => open.filter((one) => one !== dialog));
       element.removeEventListener("close", closed);
       element.close();
       if (before?.isConnected) before.focus();
@@ -88,18 +93,21 @@ export function Dialog({ title, onClose, children, wide = false, sheet = false }
       </header>
       ${children}
     </div>
+    <${Notices} within=${dialog} />
   </dialog>`;
 }
 
-const spoken = new State("");
+const spoken = new State({ text: "", at: 0 });
 const shown = new State([]);
 const SHOWN_FOR_MS = 6_000;
+/** A dialog that says something as it closes would be silent: the place behind it says what is no older than this. */
+const SAID_JUST_NOW_MS = 500;
 let made = 0;
 
 /** Has screen readers speak the text once. */
 export function announce(text) {
   // The same text twice is two announcements: a space that nobody hears tells them apart.
-  spoken.set((old) => (old === text ? `${text}\u00a0` : text));
+  spoken.set((old) => ({ text: old.text === text ? `${text}\u00a0` : text, at: Date.now() }));
 }
 
 /** Shows a notice for some seconds, and has it spoken. */
@@ -110,13 +118,17 @@ export function toast(text, tone = "good") {
   announce(text);
 }
 
-/** The place of spoken and shown notices; once in a page. */
-export function Notices() {
-  const text = useValue(spoken);
+/** The place of spoken and shown notices; once in a page, and in each dialog. The topmost of them shows them. */
+export function Notices({ within = null }) {
+  const { text, at } = useValue(spoken);
   const list = useValue(shown);
+  const isTop = (useValue(dialogs).at(-1) ?? null) === within;
+  const from = useRef(null);
+  if (!isTop) from.current = null;
+  else from.current ??= Date.now() - SAID_JUST_NOW_MS;
   return html`<div>
-    <p class="unseen" aria-live="polite">${text}</p>
-    <ul class="toasts" aria-hidden="true">${list.map(({ id, text: says, tone }) => html`<li key=${id} class="toast" data-tone=${tone}><${Icon} name=${tone === "bad" ? "warning" : "check"} />${says}</li>`)}</ul>
+    <p class="unseen" aria-live="polite">${isTop && at >= from.current ? text : ""}</p>
+    <ul class="toasts" aria-hidden="true">${(isTop ? list : []).map(({ id, text: says, tone }) => html`<li key=${id} class="toast" data-tone=${tone}><${Icon} name=${tone === "bad" ? "warning" : "check"} />${says}</li>`)}</ul>
   </div>`;
 }
 

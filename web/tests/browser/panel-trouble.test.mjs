@@ -168,6 +168,9 @@ scene("a server that is killed is told on both sides, and nothing is lost or dou
   await server.crash();
   for (const screen of [page, guest]) await screen.getByText(/Not live since/).waitFor();
   await page.getByText("This screen may miss orders").waitFor();
+  await row(page, "Table 1").click();
+  await page.locator("dialog[open] .banner", { hasText: "This screen may miss orders" }).waitFor();
+  await page.keyboard.press("Escape");
   await guest.locator("dialog .button.primary").click();
   await guest.locator("dialog").getByText("We do not know yet").waitFor();
   assert.equal(await guest.locator(".guest-sent-number").count(), 0);

@@ -162,7 +162,10 @@ scene("each refusal has words, and a way on", async ({ server, open }) => {
       return route.fulfill({ status, contentType: "application/problem+json", body: JSON.stringify({ reason }) });
     });
     await card.getByRole("button", { name: "Accept", exact: true }).click();
-    await page.locator(".toast", { hasText: says }).first().waitFor();
+    // In the dialog, where it is seen and spoken: all that stands behind it is dim and silent.
+    await page.locator("dialog[open] .toast", { hasText: says }).first().waitFor();
+    assert.match(await page.locator("dialog[open] [aria-live]").textContent(), says);
+    assert.equal(await page.locator(".toast", { hasText: says }).count(), await page.locator("dialog[open] .toast", { hasText: says }).count());
     await page.unroute("**/status");
     if (status === 503) await card.locator(".badge[data-status=accepted]").waitFor(); // it tries again by itself
     else await card.getByRole("button", { name: "Accept", exact: true }).waitFor();
