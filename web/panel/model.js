@@ -57,6 +57,8 @@ export class StoreModel {
       this.problems.length = Math.min(this.problems.length, 50);
     } else if (order) {
       const tellsWhen = event.type === "order.status_changed" || this.orders.has(order.id);
+      // A person moved it, at this screen or at another one: nobody has to look at it any more.
+      if (event.type === "order.status_changed" && event.actor?.kind === "account") this.seen.add(order.id);
       this.#merge(order, tellsWhen ? event.at : null, { stream: event.stream, actor: event.actor ?? null });
       if (order.session && !this.tables.has(event.stream)) this.#table(event.stream, { name: order.session.name, state: "OPEN" });
     } else if (session) {

@@ -50,6 +50,11 @@ test("an order counts as not looked at until somebody looks or moves it on", () 
   assert.equal(screen.unseen.length, 1);
   screen.take(moved(two, "preparing"));
   assert.equal(screen.unseen.length, 0);
+  // Somebody at another screen accepted it: this one need not ring for it.
+  screen.take(moved(order(4), "accepted"));
+  assert.equal(screen.unseen.length, 1);
+  screen.take({ ...moved(order(4), "accepted"), actor: { kind: "account", name: "steffi" } });
+  assert.equal(screen.unseen.length, 0);
   screen.restart(hello([session(1)], [one, order(3)]));
   assert.deepEqual(screen.unseen.map((unseen) => unseen.number), [3]);
 });
