@@ -4,7 +4,7 @@ import { clock } from "../shared/format.js";
 import { has, t, useLanguage } from "../shared/messages.js";
 import { Banner, Icon } from "../shared/parts.js";
 import { html, State, useAgain, useEffect, useRef, useState, useValue } from "../shared/ui.js";
-import { isAgeKnown, nextStep, since, urgency } from "./model.js";
+import { isAgeKnown, isLater, nextStep, since, urgency } from "./model.js";
 import { clockTime, momentOf } from "./zone.js";
 
 /** One clock for all that shows ages. */
@@ -14,10 +14,11 @@ setInterval(() => beat.set(Date.now()), 1000);
 /** Returns where an order goes to: its table, or how it leaves the house. */
 export const orderPlace = (order) => order.session?.name ?? t(`shared.fulfilment.${order.fulfilment}`);
 
-/** The age of an order as a running clock, with its colour and, for those who see no colours, a word. */
+/** The age of an order that is not for later as a running clock, with its colour and, for those who see no colours, a word. */
 export function Age({ order, store }) {
   useLanguage();
   const now = useValue(beat);
+  if (isLater(order, now)) return null;
   const state = urgency(order, store, now);
   return html`<span class="age number" data-state=${state}>${isAgeKnown(order) ? clock(now - since(order)) : "–:––"}${state !== "fine" && html` <span class="age-word">${t(`panel.age.${state}`)}</span>`}</span>`;
 }
