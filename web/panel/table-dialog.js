@@ -4,7 +4,7 @@ import { money } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import { words } from "../shared/api.js";
 import { Dialog, toast } from "../shared/parts.js";
-import { html, useEffect, useGrowing, useKept, useState, useValue } from "../shared/ui.js";
+import { html, useEffect, useGrowing, useKept, useRef, useState, useValue } from "../shared/ui.js";
 import { isOpen } from "./model.js";
 import { OrderCard } from "./order-card.js";
 import { Stale } from "./order-parts.js";
@@ -93,6 +93,8 @@ function Code({ desk, table }) {
 function Close({ desk, table, orders, onClosed }) {
   const [asking, ask] = useState(false);
   const [busy, work] = useState(false);
+  const question = useRef(null);
+  useEffect(() => question.current?.focus(), [asking]);
   if (table.state === "CLOSED") return null;
   const close = async (finish) => {
     work(true);
@@ -105,7 +107,7 @@ function Close({ desk, table, orders, onClosed }) {
   };
   if (!asking) return html`<div class="dialog-foot"><button type="button" class="button danger large" onClick=${() => ask(true)}>${t("panel.close")}</button></div>`;
   const finishable = orders.filter((order) => !["pending", "processing"].includes(order.status)).length;
-  return html`<section class="sure-box" aria-label=${t("panel.close")}>
+  return html`<section class="sure-box" ref=${question} tabindex="-1" aria-label=${t("panel.close")}>
     ${orders.length === 0 ? html`<p>${t("panel.close.nothing")}</p>` : html`<p>${t("panel.close.unfinished", { count: orders.length })}</p>
       <ul class="unfinished">${orders.slice(0, 20).map((order) => html`<li key=${order.id}>#${order.number} · ${t(`shared.status.${order.status}`)} · ${order.items.map((item) => `${item.quantity} × ${item.name}`).join(", ")} · ${money(order.total)}</li>`)}</ul>`}
     <div class="moves">

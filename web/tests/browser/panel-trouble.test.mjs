@@ -263,6 +263,10 @@ scene("names and notes with markup, right-to-left text, emoji and 1000 character
       await fits(page);
       await picture(page, `panel-odd-${at}-${width}`, { whole: true });
     }
+    await page.locator(".menu > button").click();
+    await page.locator(".menu-inside").waitFor();
+    await fits(page);
+    await page.keyboard.press("Escape");
     await page.locator(".view").first().click();
     await page.locator(".open-tables .row").first().click();
     await page.locator("dialog[open] .order-card").waitFor();
