@@ -54,6 +54,7 @@ function Page({ table, cart }) {
   useEffect(() => {
     if (phase === "closed") announce(t("guest.closed"));
   }, [phase]);
+  const isComplete = useTogether(table, menu);
   const pausedNow = now.paused;
   useEffect(() => {
     if (menu) announce(pausedNow ? t("guest.paused") : "");
@@ -64,12 +65,27 @@ function Page({ table, cart }) {
     <a class="skip" href="#menu">${t("guest.skip")}</a>
     <${Top} table=${table} phase=${phase} now=${now} />
     <main class="guest-main">
-      <${Orders} table=${table} zone=${now.zone} />
-      <${Menu} menu=${menu} prices=${prices} cart=${cart} takesOrders=${takesOrders} zone=${now.zone} />
+      ${isComplete && html`<${Orders} table=${table} zone=${now.zone} />`}
+      <${Menu} menu=${isComplete ? menu : null} prices=${prices} cart=${cart} takesOrders=${takesOrders} zone=${now.zone} />
     </main>
     ${menu && html`<${CartBar} cart=${cart} prices=${prices} onOpen=${() => setCheckout(true)} />`}
     ${checkout && html`<${Checkout} table=${table} cart=${cart} prices=${prices} now=${now} takesOrders=${takesOrders} onClose=${() => setCheckout(false)} />`}
     <${Notices} />`;
+}
+
+/** Orders and menu are shown together, if the other one comes within this time: what comes later moves the rest. */
+const TOGETHER_WITHIN_MS = 2_000;
+
+/** Returns true when the orders and the menu may be shown: both are known, or one is not to be expected soon. */
+function useTogether(table, menu) {
+  const orders = useValue(table.orders);
+  const { phase } = useValue(table.line.state);
+  const [waited, wait] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => wait(true), TOGETHER_WITHIN_MS);
+    return () => clearTimeout(timer);
+  }, []);
+  return (menu !== null && orders !== null) || waited || phase === "waiting" || phase === "ended";
 }
 
 function Top({ table, phase, now }) {

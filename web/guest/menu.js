@@ -11,10 +11,14 @@ export function Menu({ menu, prices, cart, takesOrders, zone }) {
   const [chosen, choose] = useState(null);
   const parts = sections(menu);
   const named = parts.filter(({ name }) => name);
-  return html`<section class="guest-menu" id="menu" tabindex="-1" aria-labelledby="menu-title" aria-busy=${menu === null}>
+  if (menu === null) {
+    return html`<section key="waiting" class="guest-menu" id="menu" tabindex="-1" aria-label=${t("guest.menu.title")} aria-busy="true">
+      <div class="guest-waiting"><p>${t("guest.menu.loading")}</p></div>
+    </section>`;
+  }
+  return html`<section key="menu" class="guest-menu" id="menu" tabindex="-1" aria-labelledby="menu-title">
     <h2 id="menu-title" class="unseen">${t("guest.menu.title")}</h2>
-    ${menu === null && html`<div class="guest-waiting"><p>${t("guest.menu.loading")}</p></div>`}
-    ${menu && parts.length === 0 && html`<p class="panel">${t("guest.menu.empty")}</p>`}
+    ${parts.length === 0 && html`<p class="panel">${t("guest.menu.empty")}</p>`}
     ${named.length > 1 && html`<nav class="guest-sections" aria-label=${t("guest.menu.sections")}>
       <ul>${named.map(({ id, name }) => html`<li key=${id}><a href=${`#section-${id}`}>${name}</a></li>`)}</ul>
     </nav>`}

@@ -306,6 +306,40 @@ scene("names and notes with markup, right-to-left text, emoji and 1000 character
   assert.deepEqual(page.errors, []);
 });
 
+scene("nothing moves under a finger when the menu or the orders come after the other", async ({ server, open }) => {
+  const { session, products } = await byHand(server);
+  await server.ask("POST", `/sessions/${session.code}/orders`, { items: [{ product_id: products.Espresso.id }] }, null, { "expediter-guest": "ab".repeat(16) });
+  for (const late of ["menu", "orders"]) {
+    const page = await open("/offline.html");
+    await page.addInitScript(() => {
+      // The page waits for the other one, however long a busy machine takes.
+      const { setTimeout } = window;
+      window.setTimeout = (action, ms, ...rest) => (ms === 2000 ? 0 : setTimeout(action, ms, ...rest));
+      window.moved = [];
+      const note = (list) => window.moved.push(...list.getEntries().flatMap((entry) => entry.sources.map(({ node }) => node?.className ?? "?")));
+      new PerformanceObserver(note).observe({ type: "layout-shift", buffered: true });
+    });
+    let letGo;
+    const held = new Promise((resolve) => (letGo = resolve));
+    if (late === "menu") await page.route("**/menu", async (route) => (await held, route.continue()));
+    else {
+      await page.routeWebSocket("**/ws/sessions/**", (socket) => {
+        const far = socket.connectToServer();
+        far.onMessage(async (message) => (await held, socket.send(message)));
+      });
+    }
+    await page.goto(`${server.url}/s/${session.code}`);
+    await page.locator(".guest-waiting").waitFor();
+    if (late === "menu") await isLive(page);
+    letGo();
+    await page.getByRole("button", { name: /Espresso/ }).waitFor();
+    await page.getByText("1 order of others").waitFor();
+    await isLive(page);
+    assert.deepEqual(await page.evaluate(() => window.moved), [], late);
+    await page.context().close();
+  }
+});
+
 scene("the page loads less than 100 kB, and nothing from elsewhere", async ({ server, browser }) => {
   const { session } = await byHand(server);
   const context = await browser.newContext();
