@@ -9,6 +9,8 @@ import { State } from "../shared/ui.js";
 import { TicketSocket } from "./account.js";
 import { COLUMN, StoreModel } from "./model.js";
 
+/** A burst of events is drawn so often, so that taps are answered in between. */
+const DRAW_EVERY_MS = 100;
 const PAGE = 100;
 const MAX_PAGES = 20;
 const API = "/api/v1";
@@ -17,6 +19,7 @@ export class Desk {
   #known = new Map(); // sessions with their codes, by code
   #asked = new Map(); // how often each thing was asked for
   #drawing = false;
+  #drawnAt = -Infinity;
   #codesAsked = false;
   /** Reads the opening again when a time of it has come: no event tells of that. */
   #clock = new OpeningClock(() => this.loadOpening());
@@ -90,9 +93,12 @@ export class Desk {
     this.#drawing = true;
     const now = () => {
       this.#drawing = false;
+      this.#drawnAt = performance.now();
       this.changed.set(this.model.version);
     };
+    const wait = this.#drawnAt + DRAW_EVERY_MS - performance.now();
     if (document.hidden) setTimeout(now, 250);
+    else if (wait > 0) setTimeout(() => requestAnimationFrame(now), wait);
     else requestAnimationFrame(now);
   }
 
