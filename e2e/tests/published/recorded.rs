@@ -149,9 +149,10 @@ pub(super) async fn recorded(ground: &Ground) -> BTreeMap<&'static str, Vec<Valu
             hello["orders"][0]["mine"] == true
         })
         .await;
-    let resumed = json!({"paused": false});
-    let store = format!("/stores/{}", house.store);
-    house.did(Method::PATCH, &store, resumed).await;
+    let path = format!("/stores/{}", house.store);
+    house
+        .did(Method::PATCH, &path, json!({"paused": false}))
+        .await;
     another
         .until("the signal that the store has changed", |frame| {
             frame["type"] == "store.changed"
