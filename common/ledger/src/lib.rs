@@ -62,6 +62,8 @@ pub mod sweep;
 pub mod accounts;
 /// `expediter audit`.
 pub mod audit;
+/// Work that is due and not done yet.
+pub mod backlog;
 /// Accounts as the verification service knows them.
 pub mod external_identities;
 /// Requests with a key are done once.

@@ -88,6 +88,8 @@ pub mod idempotency;
 
 /// The promises as queries.
 pub mod audit;
+/// Work that is due and not done yet.
+pub mod backlog;
 /// Sums over orders.
 pub mod stats;
 /// Look-ups of the reconciler and of the stuck list.

@@ -112,5 +112,10 @@ pub(super) fn stats() -> Value {
             "pending": 1, "processing": 0, "accepted": 1, "preparing": 1, "ready": 1, "dispatched": 1,
             "delivered": 10, "rejected": 1, "failed": 0, "cancelled": 1,
         },
+        "backlog": {
+            "outbox": {"waiting": 1, "since": at("19:20:00.481516")},
+            "handoffs": {"waiting": 2, "since": at("19:19:59.234200")},
+            "callbacks": {"waiting": 0, "since": null},
+        },
     })
 }

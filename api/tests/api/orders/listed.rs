@@ -331,7 +331,11 @@ async fn stats_are_of_ones_stores_and_as_the_seed_names_them() {
             (&json!(1), &json!(1))
         );
 
-        assert_eq!(stats(&town.operator, "").await.ok()["total_orders"], 4);
+        let all = stats(&town.operator, "").await.ok();
+        assert_eq!(all["total_orders"], 4);
+        for work in ["outbox", "handoffs", "callbacks"] {
+            assert!(all["backlog"][work]["waiting"].is_i64(), "{work}: {all}");
+        }
         let other = format!("?store_id={}", town.stores[1]);
         let of_other = stats(&town.operator, &other).await.ok();
         assert_eq!(
@@ -341,6 +345,12 @@ async fn stats_are_of_ones_stores_and_as_the_seed_names_them() {
             ),
             (&json!(1), &json!(0.0))
         );
+        for seen in [&mine, &of_other] {
+            assert!(
+                seen.get("backlog").is_none_or(Value::is_null),
+                "only who sees all stores is told of the backlog: {seen}"
+            );
+        }
         stats(&town.staff, &other).await.problem(404, "not_found");
         stats(&town.anna, "").await.problem(403, "forbidden");
     })
