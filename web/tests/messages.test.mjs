@@ -10,13 +10,14 @@ const web = fileURLToPath(new URL("..", import.meta.url));
 const languages = readdirSync(join(web, "messages"))
   .filter((name) => name.endsWith(".js"))
   .map((name) => name.replace(/\.js$/, ""));
-/** Reads a language: the words of all pages, and those that only the pages for staff load. */
+/** Reads a language: the words of all pages, and those that only the pages for staff and the board load. */
 async function textsOf(code) {
-  const [all, staff] = await Promise.all(["", "staff/"].map((folder) => import(`../messages/${folder}${code}.js`)));
+  const [all, staff, board] = await Promise.all(["", "staff/", "board/"].map((folder) => import(`../messages/${folder}${code}.js`)));
   // Staff have words of their own for a status: the guest's "sent" is "new" to them.
   const twice = Object.keys(staff.default).filter((key) => key in all.default && !key.startsWith("shared.status."));
+  twice.push(...Object.keys(board.default).filter((key) => key in all.default || key in staff.default));
   assert.deepEqual(twice, [], `${code} has these twice`);
-  return { ...all.default, ...staff.default };
+  return { ...all.default, ...staff.default, ...board.default };
 }
 const texts = Object.fromEntries(await Promise.all(languages.map(async (code) => [code, await textsOf(code)])));
 const PAGES = ["board", "guest", "order", "panel", "shared", "start"];
