@@ -1,9 +1,10 @@
 // Forms that read one resource, let it be changed, and put it back.
 
-import { newKey, words } from "../shared/api.js";
+import { newKey } from "../shared/api.js";
 import { t } from "../shared/messages.js";
 import { toast } from "../shared/parts.js";
 import { html, useEffect, useState } from "../shared/ui.js";
+import { Trouble } from "./act.js";
 
 /** Reads a path into a form. Returns `{value, set, save, busy, trouble, load}`; `value` is null until it is read. */
 export function useEdit(account, path, { method = "PUT", write = (value) => value } = {}) {
@@ -32,9 +33,8 @@ export function useEdit(account, path, { method = "PUT", write = (value) => valu
 
 /** What stands under a form: what is wrong, and the button that saves. */
 export function Save({ edit }) {
-  const errors = edit.trouble?.problem?.errors ?? [];
   return html`<div>
-    ${edit.trouble && html`<div class="trouble" role="alert"><p>${words(edit.trouble)}</p><ul>${errors.map((error) => html`<li key=${error.pointer}>${error.pointer}: ${error.detail}</li>`)}</ul></div>`}
+    <${Trouble} outcome=${edit.trouble} />
     <button class="button primary large" disabled=${edit.busy} aria-busy=${edit.busy}>${t("board.menu.save")}</button>
   </div>`;
 }

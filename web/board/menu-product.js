@@ -1,17 +1,16 @@
-// One product of the menu in a dialog: texts, price, categories, choices, picture, and what is in it.
+// One product of the menu in a dialog: texts, price, categories, choices, picture, languages, and what is in it.
 
-import { newKey, words } from "../shared/api.js";
+import { newKey } from "../shared/api.js";
 import { digitsOf } from "../shared/format.js";
-import { t } from "../shared/messages.js";
+import { language, t } from "../shared/messages.js";
 import { Dialog, toast } from "../shared/parts.js";
 import { html, useState } from "../shared/ui.js";
+import { Sure, Ticks, Trouble } from "./act.js";
+import { faultOf, Picture, upload } from "./picture.js";
+import { listed, Translations, translations } from "./translations.js";
 
 const ALLERGENS = ["celery", "crustaceans", "eggs", "fish", "gluten", "lupin", "milk", "molluscs", "mustard", "nuts", "peanuts", "sesame", "soybeans", "sulphites"];
 const DIETS = ["gluten_free", "halal", "kosher", "lactose_free", "organic", "vegan", "vegetarian"];
-/** What the API takes as a picture. */
-const MAX_PICTURE_BYTES = 1024 * 1024;
-const PICTURES = "image/png,image/jpeg,image/webp";
-
 /** Reads a price as people write it, "2,50" or "2.50", in minor units; null if it is none. */
 export function priceOf(text, currency) {
   const digits = digitsOf(currency);
@@ -21,20 +20,10 @@ export function priceOf(text, currency) {
   return found[1] ? -amount : amount;
 }
 
-/** Writes minor units as a price without its currency. */
+/** Writes minor units as a price without its currency, as the reader's language writes it. */
 export function priceText({ amount, currency }) {
   const digits = digitsOf(currency);
-  return (amount / 10 ** digits).toFixed(digits);
-}
-
-
-/** Names to tick, for those that the API knows. */
-function Ticks({ label, all, chosen, onChange }) {
-  if (all.length === 0) return null;
-  const toggle = (id) => onChange(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
-  return html`<fieldset class="choice"><legend>${label}</legend>
-    <div class="choices">${all.map(({ id, name }) => html`<button type="button" key=${id} class="button small" aria-pressed=${chosen.includes(id)} onClick=${() => toggle(id)}>${name}</button>`)}</div>
-  </fieldset>`;
+  return new Intl.NumberFormat(language(), { minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false }).format(amount / 10 ** digits);
 }
 
 export function ProductDialog({ account, store, product, categories, groups, onClose, onDone }) {
@@ -49,17 +38,17 @@ export function ProductDialog({ account, store, product, categories, groups, onC
     option_group_ids: product.option_group_ids ?? [],
     allergens: product.allergens ?? [],
     diets: product.diets ?? [],
+    available: product.available ?? true,
+    languages: listed(product.translations),
   });
+  const [isRemoved, remove] = useState(false); // the picture
   const [file, choose] = useState(null);
   const [trouble, tell] = useState(null);
   const [busy, work] = useState(false);
-  const [asking, ask] = useState(false);
   const change = (part) => set({ ...fields, ...part });
   const field = (name) => ({ value: fields[name], onInput: (event) => change({ [name]: event.currentTarget.value }) });
   const amount = priceOf(fields.price, store.currency);
   const isPrice = amount !== null && amount >= 0;
-  const isTooLarge = file !== null && file.size > MAX_PICTURE_BYTES;
-  // A server without categories, choices or marks is not sent any.
   const body = () => {
     const places = new Map((product.categories ?? []).map((place) => [place.category_id, place.position]));
     return {
@@ -67,27 +56,33 @@ export function ProductDialog({ account, store, product, categories, groups, onC
       price: { amount, currency: store.currency },
       description: fields.description.trim() || null,
       sku: fields.sku.trim() || null,
-      ...(categories && { categories: fields.categories.map((id) => ({ category_id: id, position: places.get(id) ?? 0 })), allergens: fields.allergens, diets: fields.diets }),
+      // What is sold out until a time stays so, unless this is changed.
+      ...(fields.available !== (product.available ?? true) && { available: fields.available }),
+      categories: fields.categories.map((id) => ({ category_id: id, position: places.get(id) ?? 0 })),
+      allergens: fields.allergens,
+      diets: fields.diets,
+      translations: translations(fields.languages),
+      ...(isRemoved && !file && { image_url: null }),
     };
   };
   const send = (request) => account.settle({ ...request, key: request.method === "POST" || request.method === "PATCH" ? newKey() : undefined });
   const save = async (event) => {
     event.preventDefault();
-    if (!isPrice || isTooLarge) return;
+    if (!isPrice || faultOf(file)) return;
     work(true);
     tell(null);
     const made = isNew
       ? await send({ method: "POST", path: "/api/v1/products", body: { store_id: store.id, ...body(), ...(fields.stock !== "" && { stock: Number(fields.stock) }) } })
       : await send({ method: "PATCH", path: `/api/v1/products/${product.id}`, body: body() });
     let outcome = made;
-    if (made.kind === "done" && groups) outcome = await send({ method: "PATCH", path: `/api/v1/products/${made.body.id}`, body: { option_group_ids: fields.option_group_ids } });
-    if (outcome.kind === "done" && file) outcome = await account.call({ method: "PUT", path: `/api/v1/products/${made.body.id}/image`, send: (path, request) => fetch(path, { ...request, body: file, headers: { ...request.headers, "content-type": file.type } }) });
+    if (made.kind === "done") outcome = await send({ method: "PATCH", path: `/api/v1/products/${made.body.id}`, body: { option_group_ids: fields.option_group_ids } });
+    if (outcome.kind === "done" && file) outcome = await upload(account, made.body.id, file);
     work(false);
     if (outcome.kind !== "done") return tell(outcome);
     toast(t("board.menu.saved"));
     onDone();
   };
-  const remove = async () => {
+  const takeOff = async () => {
     work(true);
     const outcome = await send({ method: "DELETE", path: `/api/v1/products/${product.id}` });
     work(false);
@@ -101,19 +96,18 @@ export function ProductDialog({ account, store, product, categories, groups, onC
       <label class="field"><span>${t("board.menu.price", { currency: store.currency })}</span><input type="text" inputmode="decimal" required aria-invalid=${fields.price !== "" && !isPrice} ...${field("price")} /></label>
       ${fields.price !== "" && !isPrice && html`<p class="trouble" role="alert">${t("board.menu.price.wrong")}</p>`}
       <label class="field"><span>${t("board.menu.description")}</span><textarea rows="3" maxlength="1000" ...${field("description")}></textarea></label>
-      ${categories && html`<${Ticks} label=${t("board.menu.categories")} all=${named(categories)} chosen=${fields.categories} onChange=${(ids) => change({ categories: ids })} />`}
-      ${groups && html`<${Ticks} label=${t("board.menu.choices")} all=${named(groups)} chosen=${fields.option_group_ids} onChange=${(ids) => change({ option_group_ids: ids })} />`}
-      ${categories && html`<${Ticks} label=${t("board.menu.allergens")} all=${ALLERGENS.map((id) => ({ id, name: t(`guest.allergen.${id}`) }))} chosen=${fields.allergens} onChange=${(allergens) => change({ allergens })} />
-        <${Ticks} label=${t("board.menu.diets")} all=${DIETS.map((id) => ({ id, name: t(`guest.diet.${id}`) }))} chosen=${fields.diets} onChange=${(diets) => change({ diets })} />
-        <label class="field"><span>${t("board.menu.picture")}</span><input type="file" accept=${PICTURES} onChange=${(event) => choose(event.currentTarget.files[0] ?? null)} /></label>
-        ${product.image_url && !file && html`<img class="product-picture" src=${product.image_url} alt=${product.name} />`}`}
-      ${isTooLarge && html`<p class="trouble" role="alert">${t("board.menu.picture.large")}</p>`}
+      <${Ticks} label=${t("board.menu.categories")} all=${named(categories)} chosen=${fields.categories} onChange=${(ids) => change({ categories: ids })} />
+      <${Ticks} label=${t("board.menu.choices")} all=${named(groups)} chosen=${fields.option_group_ids} onChange=${(ids) => change({ option_group_ids: ids })} />
+      <${Picture} product=${product} file=${file} isRemoved=${isRemoved} onFile=${choose} onRemove=${() => remove(true)} />
+      <${Translations} list=${fields.languages} store=${store} onChange=${(list) => change({ languages: list })} />
+      <${Ticks} label=${t("board.menu.allergens")} all=${ALLERGENS.map((id) => ({ id, name: t(`guest.allergen.${id}`) }))} chosen=${fields.allergens} onChange=${(allergens) => change({ allergens })} />
+      <${Ticks} label=${t("board.menu.diets")} all=${DIETS.map((id) => ({ id, name: t(`guest.diet.${id}`) }))} chosen=${fields.diets} onChange=${(diets) => change({ diets })} />
       <label class="field"><span>${t("board.menu.sku")}</span><input type="text" maxlength="100" ...${field("sku")} /></label>
       ${isNew && html`<label class="field"><span>${t("board.menu.stock")}</span><input type="number" min="0" step="1" ...${field("stock")} /></label>`}
-      ${trouble && html`<div class="trouble" role="alert"><p>${words(trouble)}</p><ul>${(trouble.problem?.errors ?? []).map((error) => html`<li key=${error.pointer}>${error.pointer}: ${error.detail}</li>`)}</ul></div>`}
-      <div class="moves"><button class="button primary large" disabled=${busy || !isPrice} aria-busy=${busy}>${t("board.menu.save")}</button>
-        ${!isNew && !asking && html`<button type="button" class="button danger" onClick=${() => ask(true)}>${t("board.menu.remove")}</button>`}</div>
-      ${asking && html`<div class="sure-box"><p>${t("board.menu.remove.sure")}</p><div class="moves"><button type="button" class="button danger" disabled=${busy} onClick=${remove}>${t("board.menu.remove")}</button><button type="button" class="button" onClick=${() => ask(false)}>${t("panel.back")}</button></div></div>`}
+      <label class="check"><input type="checkbox" checked=${!fields.available} onChange=${(event) => change({ available: !event.currentTarget.checked })} /> ${t("panel.product.out")}</label>
+      <${Trouble} outcome=${trouble} />
+      <div class="moves"><button class="button primary large" disabled=${busy || !isPrice} aria-busy=${busy}>${t("board.menu.save")}</button></div>
+      ${!isNew && html`<${Sure} says=${t("board.menu.remove")} warns=${t("board.menu.remove.sure")} busy=${busy} onDo=${takeOff} />`}
     </form>
   <//>`;
 }

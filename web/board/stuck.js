@@ -1,21 +1,22 @@
 // What waits for a person, with its reason and its next step.
 
-import { newKey, words } from "../shared/api.js";
 import { dateTime, duration } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
-import { Icon, toast } from "../shared/parts.js";
-import { html, useState } from "../shared/ui.js";
-import { usePoll, Waiting } from "./poll.js";
+import { Icon } from "../shared/parts.js";
+import { html } from "../shared/ui.js";
+import { useAct } from "./act.js";
+import { path, usePoll, Waiting } from "./poll.js";
+import { StoreName, storeOf } from "./scope.js";
 
-export function Stuck({ account, store }) {
+export function Stuck({ account, store, go }) {
   useLanguage();
-  const poll = usePoll(account, `/stuck?store_id=${store.id}&limit=100`);
+  const poll = usePoll(account, path("/stuck", { store_id: store.id, limit: 100 }), { pages: 5 });
   const items = poll.body?.items ?? [];
   return html`<section class="board-view" aria-labelledby="stuck-title">
     <h2 id="stuck-title">${t("board.view.stuck")} <span class="quiet number">${poll.body ? items.length : ""}</span></h2>
     <${Waiting} poll=${poll} />
     ${poll.body && items.length === 0 && html`<p class="all-well"><${Icon} name="check" />${t("board.stuck.none")}</p>`}
-    <ul class="entries">${items.map((entry) => html`<${Entry} key=${`${entry.kind}${entry.handoff_id ?? entry.callback_id ?? entry.order_id}`} account=${account} store=${store} entry=${entry} again=${poll.again} />`)}</ul>
+    <ul class="entries">${items.map((entry) => html`<${Entry} key=${`${entry.kind}${entry.handoff_id ?? entry.callback_id ?? entry.order_id ?? entry.since}`} account=${account} scope=${store} entry=${entry} again=${poll.again} go=${go} />`)}</ul>
   </section>`;
 }
 
@@ -27,26 +28,20 @@ function remedy(entry) {
   return null;
 }
 
-function Entry({ account, store, entry, again }) {
-  const [busy, work] = useState(false);
-  const step = remedy(entry);
-  const run = async () => {
-    work(true);
-    const { says, ...request } = step;
-    const outcome = await account.settle({ ...request, key: request.method === "POST" ? newKey() : undefined });
-    work(false);
-    if (outcome.kind === "done") toast(t("board.done", { what: t(says) }));
-    else toast(words(outcome), "bad");
-    again();
-  };
+function Entry({ account, scope, entry, again, go }) {
+  const [act, busy] = useAct(account, again);
+  const store = storeOf(scope, entry.store_id);
+  const { says, ...request } = remedy(entry) ?? {};
   return html`<li class="entry">
     <div class="entry-top"><strong>${t(`board.kind.${entry.kind}`)}</strong>
-      ${entry.order_number && html`<span>#${entry.order_number}</span>`}${entry.integrator && html`<span>${entry.integrator}</span>`}
+      ${entry.order_number && html`<span>#${entry.order_number}</span>`}${entry.integrator && html`<span>${entry.integrator}</span>`}<${StoreName} scope=${scope} id=${entry.store_id} />
       <span class="quiet">${t("board.since", { at: dateTime(entry.since, store.timezone), age: duration(Date.now() - Date.parse(entry.since)) })}</span></div>
-    <p>${entry.why}</p>
-    <p class="quiet">${entry.next}</p>
+    <p>${t(`board.next.${entry.kind}`)}</p>
+    <details><summary>${t("board.details")}</summary><div lang="en"><p>${entry.why}</p><p class="quiet">${entry.next}</p></div></details>
     <div class="moves">
-      ${step && html`<button type="button" class="button primary" disabled=${busy} aria-busy=${busy} onClick=${run}>${t(step.says)}</button>`}
+      ${says && html`<button type="button" class="button primary" disabled=${busy} aria-busy=${busy} onClick=${() => act(t(says), request)}>${t(says)}</button>`}
+      ${entry.order_id && store.id && html`<button type="button" class="button" onClick=${() => go("orders", { of: store.id, at: entry.order_id })}>${t("board.order.open")}</button>`}
+      ${entry.integrator_id && html`<button type="button" class="button" onClick=${() => go("integrators")}>${t("board.view.integrators")}</button>`}
     </div>
   </li>`;
 }

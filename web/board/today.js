@@ -1,20 +1,24 @@
-// The last hours of a store: how many orders came, how long they waited, and which one waits longest now.
+// The last hours: how many orders came, how long they waited, which ones wait longest now, and the work that waits.
 
-import { words } from "../shared/api.js";
 import { clock, duration, time } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
-import { StatusBadge } from "../shared/parts.js";
-import { html, useEffect, useState } from "../shared/ui.js";
-import { list } from "../panel/desk.js";
+import { Icon, StatusBadge } from "../shared/parts.js";
+import { html, useState } from "../shared/ui.js";
+import { Chart } from "./chart.js";
+import { path, usePoll, Waiting } from "./poll.js";
+import { StoreName, storeOf } from "./scope.js";
 
-const HOURS = 4;
-const BIN_MS = 15 * 60_000;
-/** Orders are read in pages of 100; beyond these pages the chart says that it begins later. */
+/** Hours to look back, with the minutes of one bar. */
+const SPANS = [[4, 15], [12, 30], [24, 60]];
+/** Orders are read in pages of 100; beyond these pages the charts say that they begin later. */
 const MAX_PAGES = 10;
-const EVERY_MS = 120_000;
+const EVERY_MS = 60_000;
+const LISTED = 8;
+/** Age of waiting work that needs no attention: the sweep comes each second. */
+const SOON_DONE_MS = 10_000;
 
 /** Counts orders in bins of time, with their average wait until somebody accepted, in milliseconds. */
-export function bins(orders, from, to, binMs = BIN_MS) {
+export function bins(orders, from, to, binMs) {
   const made = [];
   for (let at = from; at < to; at += binMs) made.push({ at, placed: 0, accepted: 0, waited: 0 });
   for (const order of orders) {
@@ -29,70 +33,75 @@ export function bins(orders, from, to, binMs = BIN_MS) {
 }
 
 /** Returns the orders that wait to be accepted, the oldest first. */
-export const waiting = (orders) => orders.filter((order) => ["pending", "processing"].includes(order.status) && !(Date.parse(order.hand_over_at) > Date.now())).sort((a, b) => a.placed_at.localeCompare(b.placed_at));
+export const waiting = (orders, now = Date.now()) => orders.filter((order) => ["pending", "processing"].includes(order.status) && !(Date.parse(order.hand_over_at) > now)).sort((a, b) => a.placed_at.localeCompare(b.placed_at));
 
-export function Today({ account, store }) {
+/** Returns the bins of the last hours; they begin later if older orders were not read. */
+export function lastHours({ items, isCut }, [hours, minutes], now = Date.now()) {
+  const binMs = minutes * 60_000;
+  const to = Math.ceil((now + 1) / binMs) * binMs;
+  let from = to - hours * 3_600_000;
+  // Newest first: what was not read is older.
+  if (isCut && items.length > 0) from = Math.max(from, Math.ceil(Date.parse(items.at(-1).placed_at) / binMs) * binMs);
+  return bins(items, from, to, binMs);
+}
+
+export function Today({ account, user, store, stats, go }) {
   useLanguage();
-  const [read, keep] = useState(null);
-  const [trouble, tell] = useState(null);
-  const load = async () => {
-    const to = Math.ceil(Date.now() / BIN_MS) * BIN_MS;
-    let from = to - HOURS * 3_600_000;
-    const orders = [];
-    let cursor = null;
-    for (let page = 0; page < MAX_PAGES; page += 1) {
-      const outcome = await account.call({ path: list("/orders", { store_id: store.id, placed_after: new Date(from).toISOString(), limit: 100, cursor }) });
-      if (outcome.kind !== "done") return tell(outcome);
-      orders.push(...outcome.body.items);
-      cursor = outcome.body.next_cursor;
-      if (!cursor) break;
-    }
-    // Newest first: what was not read is older.
-    if (cursor) from = Math.ceil(Date.parse(orders.at(-1).placed_at) / BIN_MS) * BIN_MS;
-    tell(null);
-    keep({ orders, from, to, isCut: Boolean(cursor) });
-  };
-  useEffect(() => {
-    load();
-    const timer = setInterval(() => document.hidden || load(), EVERY_MS);
-    return () => clearInterval(timer);
-  }, [store.id]);
-  const again = html`<button type="button" class="button small" onClick=${load}>${t("panel.again")}</button>`;
-  if (!read) return html`<section class="board-view"><h2>${t("board.view.today")}</h2>${trouble ? html`<p role="alert" class="trouble">${words(trouble)} ${again}</p>` : html`<p role="status">${t("panel.loading")}</p>`}</section>`;
-  const columns = bins(read.orders, read.from, read.to);
-  const [oldest, ...others] = waiting(read.orders);
-  return html`<section class="board-view" aria-labelledby="today-title">
+  const [span, choose] = useState(SPANS[0]);
+  const [since] = useState(() => new Date(Date.now() - SPANS.at(-1)[0] * 3_600_000).toISOString());
+  const open = usePoll(account, path("/orders", { store_id: store.id, status: "pending,processing", limit: 100 }), { pages: MAX_PAGES });
+  const recent = usePoll(account, path("/orders", { store_id: store.id, placed_after: since, limit: 100 }), { everyMs: EVERY_MS, pages: MAX_PAGES });
+  const whole = usePoll(account, user.role === "operator" && store.id ? "/stats" : null);
+  const { backlog } = (store.id ? whole.body : stats) ?? {};
+  const wait = waiting(open.body?.items ?? []);
+  return html`<section class="board-view today" aria-labelledby="today-title">
     <h2 id="today-title">${t("board.view.today")}</h2>
-    ${trouble && html`<p role="alert" class="trouble">${words(trouble)} ${again}</p>`}
-    ${oldest
-      ? html`<p class="entry entry-top"><strong>${t("board.today.oldest")}</strong> <span>#${oldest.number}${oldest.session ? ` · ${oldest.session.name}` : ""}</span> <${StatusBadge} status=${oldest.status} /> <span>${duration(Date.now() - Date.parse(oldest.placed_at))}</span> ${others.length > 0 && html`<span class="quiet">${t("board.today.others", { count: others.length })}</span>`}</p>`
-      : html`<p class="quiet">${t("board.today.none")}</p>`}
-    ${read.isCut && html`<p class="quiet">${t("board.today.cut", { count: read.orders.length })}</p>`}
-    <div class="charts">
-      <${Chart} title=${t("board.today.rate")} columns=${columns} value=${(bin) => bin.placed} text=${String} zone=${store.timezone} />
-      <${Chart} title=${t("board.today.wait")} columns=${columns} value=${(bin) => bin.wait} text=${clock} zone=${store.timezone} />
-    </div>
-    <details><summary>${t("board.today.numbers")}</summary>
-      <table class="numbers-table"><thead><tr><th scope="col">${t("board.today.from")}</th><th scope="col">${t("board.today.rate")}</th><th scope="col">${t("board.today.wait")}</th></tr></thead>
-        <tbody>${columns.map((bin) => html`<tr key=${bin.at}><th scope="row">${time(bin.at, store.timezone)}</th><td class="number">${bin.placed}</td><td class="number">${bin.wait === null ? "–" : clock(bin.wait)}</td></tr>`)}</tbody></table>
-    </details>
+    <${Waiting} poll=${open} />
+    ${open.body && html`<section aria-labelledby="oldest-title"><h3 id="oldest-title">${t("board.today.oldest")}</h3>
+      ${wait.length === 0 && html`<p class="all-well"><${Icon} name="check" />${t("board.today.none")}</p>`}
+      <ul class="rows">${wait.slice(0, LISTED).map((order) => html`<li key=${order.id}><${Oldest} scope=${store} order=${order} go=${go} /></li>`)}</ul>
+      ${wait.length > LISTED && html`<p class="quiet">${t("board.today.others", { count: wait.length - LISTED })}</p>`}</section>`}
+    ${backlog && html`<${Backlog} backlog=${backlog} />`}
+    <${Waiting} poll=${recent} />
+    ${recent.body && html`<${LastHours} columns=${lastHours(recent.body, span)} span=${span} choose=${choose} isCut=${recent.body.isCut} count=${recent.body.items.length} zone=${store.timezone} />`}
   </section>`;
 }
 
-const HEIGHT = 120;
-const WIDTH = 320;
+function Oldest({ scope, order, go }) {
+  const store = storeOf(scope, order.store_id);
+  return html`<button type="button" class="row oldest" onClick=${() => go("orders", { of: store.id ?? order.store_id, at: order.id })}>
+    <span class="row-name">#${order.number}${order.session ? ` · ${order.session.name}` : ""}</span>
+    <${StatusBadge} status=${order.status} /><${StoreName} scope=${scope} id=${order.store_id} />
+    <span class="number oldest-age">${duration(Date.now() - Date.parse(order.placed_at))}</span>
+  </button>`;
+}
 
-/** Bars over time, with the highest and the last number beside them. */
-function Chart({ title, columns, value, text, zone }) {
-  const values = columns.map((bin) => value(bin) ?? 0);
-  const top = Math.max(1, ...values);
-  const step = WIDTH / Math.max(1, columns.length);
-  const says = t("board.today.says", { title, top: text(top), last: text(values.at(-1) ?? 0) });
-  return html`<figure class="panel chart">
-    <figcaption><strong>${title}</strong> <span class="quiet">${t("board.today.most", { top: text(Math.max(0, ...values)) })}</span></figcaption>
-    <svg viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} role="img" aria-label=${says}>
-      ${values.map((one, at) => html`<rect key=${columns[at].at} x=${at * step + 1} y=${HEIGHT - (one / top) * HEIGHT} width=${Math.max(1, step - 2)} height=${(one / top) * HEIGHT} />`)}
-    </svg>
-    <p class="quiet chart-times"><span>${columns.length > 0 && time(columns[0].at, zone)}</span><span>${time(Date.now(), zone)}</span></p>
-  </figure>`;
+/** The work of Expediter itself that waits, in all stores. */
+function Backlog({ backlog }) {
+  return html`<section aria-labelledby="backlog-title"><h3 id="backlog-title">${t("board.backlog")}</h3>
+    <dl class="numbers inside">${["handoffs", "callbacks", "outbox"].map((name) => {
+      const { waiting: count, since } = backlog[name];
+      const age = since ? Math.max(0, Date.now() - Date.parse(since)) : 0;
+      const isLate = count > 0 && age > SOON_DONE_MS;
+      return html`<div key=${name} data-tone=${isLate ? "warn" : "good"}><dt>${t(`board.backlog.${name}`)}</dt>
+        <dd><span class="number">${count}</span> <span class="backlog-age">${count === 0 ? t("board.backlog.done") : t(isLate ? "board.backlog.late" : "board.backlog.age", { age: clock(age) })}</span></dd></div>`;
+    })}</dl></section>`;
+}
+
+function LastHours({ columns, span, choose, isCut, count, zone }) {
+  const [, minutes] = span;
+  const rate = t("board.today.rate", { minutes });
+  return html`<section class="last-hours" aria-labelledby="hours-title">
+    <header class="column-top"><h3 id="hours-title">${t("board.today.hours")}</h3>
+      <div class="choices" role="group" aria-labelledby="hours-title">${SPANS.map((one) => html`<button type="button" key=${one[0]} class="button small" aria-pressed=${one === span} onClick=${() => choose(one)}>${t("board.today.span", { count: one[0] })}</button>`)}</div></header>
+    ${isCut && html`<p class="quiet">${t("board.today.cut", { count })}</p>`}
+    <div class="charts">
+      <${Chart} title=${rate} columns=${columns} value=${(bin) => bin.placed} text=${String} zone=${zone} />
+      <${Chart} title=${t("board.today.wait")} columns=${columns} value=${(bin) => bin.wait} text=${clock} unit=${1000} zone=${zone} />
+      <div class="panel chart-numbers" tabindex="0" role="region" aria-label=${t("board.today.numbers")}>
+        <table class="numbers-table"><thead><tr><th scope="col">${t("board.today.from")}</th><th scope="col">${rate}</th><th scope="col">${t("board.today.wait")}</th></tr></thead>
+          <tbody>${columns.toReversed().map((bin) => html`<tr key=${bin.at}><th scope="row">${time(bin.at, zone)}</th><td class="number">${bin.placed}</td><td class="number">${bin.wait === null ? "–" : clock(bin.wait)}</td></tr>`)}</tbody></table>
+      </div>
+    </div>
+  </section>`;
 }

@@ -32,6 +32,7 @@ export function money({ amount, currency, exponent }, { sign = false } = {}) {
 /** Formats the time of the day; `zone` is the store's, or the browser's if it is not known. */
 export const time = (at, zone) => date(at, { timeStyle: "short" }, zone);
 export const dateTime = (at, zone) => date(at, { dateStyle: "medium", timeStyle: "short" }, zone);
+export const exact = (at, zone) => date(at, { dateStyle: "short", timeStyle: "medium" }, zone);
 export const day = (at, zone) => date(at, { weekday: "long", day: "numeric", month: "long" }, zone);
 
 /** Formats a time for people who read it now: the time alone today, with the day on other days. */

@@ -188,6 +188,6 @@ test("tomorrow at six is six o'clock in the store's zone, also when its clocks c
 
 test("orders are counted in the quarter of an hour in which they came, with their average wait", () => {
   const came = (minute, waitS) => ({ placed_at: at(minute), accepted_at: waitS === null ? null : new Date(AT + minute * 60_000 + waitS * 1000).toISOString() });
-  const counted = bins([came(1, 10), came(2, 20), came(14, null), came(16, 60), came(-1, 5), came(31, 5)], AT, AT + 30 * 60_000);
+  const counted = bins([came(1, 10), came(2, 20), came(14, null), came(16, 60), came(-1, 5), came(31, 5)], AT, AT + 30 * 60_000, 15 * 60_000);
   assert.deepEqual(counted.map(({ placed, wait }) => [placed, wait]), [[3, 15_000], [1, 60_000]]);
 });

@@ -83,6 +83,13 @@ async function open(browser, server, path, { wide = false, dark = false, languag
   return page;
 }
 
+/** Signs in on a page for staff. */
+export async function signIn(page, server, username) {
+  await page.locator("input[autocomplete=username]").fill(username);
+  await page.locator("input[type=password]").fill(server.password);
+  await page.locator(".sign-in button.primary").click();
+}
+
 /** Fails with what axe-core finds against WCAG 2.2 AA in the page. */
 export async function accessible(page, where = page.url()) {
   const source = createRequire(tools).resolve("axe-core/axe.min.js");
