@@ -4,7 +4,7 @@ import { duration, seconds } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
 import "../shared/offline.js";
 import { LanguageChoice } from "../shared/parts.js";
-import { html, render, useMemo, useState } from "../shared/ui.js";
+import { html, render, useEffect, useMemo, useState } from "../shared/ui.js";
 import { account, Gate, SignOut } from "../panel/gate.js";
 import { Callbacks } from "./callbacks.js";
 import { Failed } from "./failed.js";
@@ -47,6 +47,10 @@ function Board({ user, store, stores, onStore }) {
     setAll(of === ALL);
     if (of !== ALL) onStore(of);
   };
+  useEffect(() => {
+    // On a phone the tabs are wider than the window.
+    document.querySelector(".view[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+  }, [view]);
   const tabs = Object.keys(VIEWS).filter((name) => !isAll || !OF_ONE.includes(name));
   return html`<div class="shell board">
     <a class="skip" href="#main">${t("panel.skip")}</a>

@@ -104,7 +104,7 @@ export function ProductDialog({ account, store, product, categories, groups, onC
       <${Ticks} label=${t("board.menu.diets")} all=${DIETS.map((id) => ({ id, name: t(`guest.diet.${id}`) }))} chosen=${fields.diets} onChange=${(diets) => change({ diets })} />
       <label class="field"><span>${t("board.menu.sku")}</span><input type="text" maxlength="100" ...${field("sku")} /></label>
       ${isNew && html`<label class="field"><span>${t("board.menu.stock")}</span><input type="number" min="0" step="1" ...${field("stock")} /></label>`}
-      <label class="check"><input type="checkbox" checked=${!fields.available} onChange=${(event) => change({ available: !event.currentTarget.checked })} /> ${t("panel.product.out")}</label>
+      <label class="check"><input type="checkbox" checked=${!fields.available} onChange=${(event) => change({ available: !event.currentTarget.checked })} /> ${t("board.menu.hidden")}</label>
       <${Trouble} outcome=${trouble} />
       <div class="moves"><button class="button primary large" disabled=${busy || !isPrice} aria-busy=${busy}>${t("board.menu.save")}</button></div>
       ${!isNew && html`<${Sure} says=${t("board.menu.remove")} warns=${t("board.menu.remove.sure")} busy=${busy} onDo=${takeOff} />`}

@@ -56,6 +56,7 @@ function Order({ account, store, id, go }) {
     ${one.user_note && html`<p class="note"><span>${one.user_note}</span></p>`}
     <${Lines} order=${one} />
     <p class="order-facts"><strong>${money(one.total)}</strong> <span class="quiet">${t("panel.order.placed", { at: dateTime(one.placed_at ?? one.created_at, store.timezone) })}</span>
+      ${["pending", "processing"].includes(one.status) && one.accept_by && html`<span>${t("board.order.accept_by", { at: dateTime(one.accept_by, store.timezone) })}</span>`}
       ${one.customer?.name && html`<span>${one.customer.name}</span>`}${one.customer?.phone && html`<span>${one.customer.phone}</span>`}
       ${one.reference && html`<span class="quiet">${t("panel.order.reference", { reference: one.reference })}</span>`}</p>
     ${one.reason && html`<p>${reasonText(one.reason)}</p>`}

@@ -50,7 +50,7 @@ function Service({ account, store }) {
   const until = (minutes) => new Date(Date.now() + minutes * 60_000).toISOString();
   const isOpen = Object.values(fulfilments).some((way) => way.open);
   return html`<div class="panel edit">
-    <header class="column-top"><h3>${t("panel.service")}</h3>
+    <header class="column-top"><h3>${t("board.service")}</h3>
       <span class="badge" data-tone=${paused || !isOpen ? "bad" : "good"}><${Icon} name=${paused ? "pause" : isOpen ? "check" : "cross"} size=${16} />${t(paused ? "board.store.paused" : isOpen ? "panel.service.open" : "panel.service.closed")}</span></header>
     <div class="moves"><button type="button" class="button ${paused ? "primary" : "danger"}" disabled=${busy} onClick=${() => act(t(paused ? "panel.resume" : "panel.pause.sure"), { method: "PATCH", path: `/api/v1/stores/${store.id}`, body: { paused: !paused } })}>${t(paused ? "panel.resume" : "panel.pause.sure")}</button></div>
     <fieldset class="choice"><legend>${t("panel.service.by_hand")}</legend>

@@ -189,6 +189,7 @@ export default {
   "board.menu.category.empty": "Noch keine Produkte. Ein Produkt öffnen, um es hierher zu legen.",
   "board.menu.choice.product": "Nimmt vom Vorrat von",
   "board.menu.choice.product.none": "nichts",
+  "board.menu.hidden": "Vorerst nicht auf der Karte",
   "board.everywhere": "Alle Betriebe",
   "board.details": "Einzelheiten",
   "board.edit": "Bearbeiten",
@@ -252,6 +253,7 @@ export default {
   "board.order.replace": "Neu aufgeben",
   "board.order.link": "Link für den Gast",
   "board.order.message": "Nachricht zeigen",
+  "board.order.accept_by": "muss bis {at} angenommen sein",
   "board.secret.signing_secret": "Geheimnis für unsere Nachrichten",
   "board.secret.callback_secret": "Geheimnis für seine Rückmeldungen",
   "board.secret.key": "Schlüssel",
@@ -337,4 +339,5 @@ export default {
   "board.key.action.integrators.read": "Angeschlossene Systeme sehen",
   "board.key.action.integrators.write": "Angeschlossene Systeme ändern",
   "board.key.action.live.read": "live mitlesen",
+  "board.service": "Gerade jetzt",
 };

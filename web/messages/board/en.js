@@ -189,6 +189,7 @@ export default {
   "board.menu.category.empty": "No products yet. Open a product to put it here.",
   "board.menu.choice.product": "Takes from the stock of",
   "board.menu.choice.product.none": "nothing",
+  "board.menu.hidden": "Not on the menu for now",
   "board.everywhere": "All stores",
   "board.details": "Details",
   "board.edit": "Edit",
@@ -252,6 +253,7 @@ export default {
   "board.order.replace": "Place it again",
   "board.order.link": "Link for the customer",
   "board.order.message": "Show the message",
+  "board.order.accept_by": "must be accepted by {at}",
   "board.secret.signing_secret": "Secret for our messages",
   "board.secret.callback_secret": "Secret for its updates",
   "board.secret.key": "Key",
@@ -337,4 +339,5 @@ export default {
   "board.key.action.integrators.read": "see connected systems",
   "board.key.action.integrators.write": "change connected systems",
   "board.key.action.live.read": "follow live",
+  "board.service": "Just now",
 };
