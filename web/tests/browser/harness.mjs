@@ -4,7 +4,7 @@
 // them they are skipped loudly, and fail in CI.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -22,9 +22,13 @@ const PASSWORD = "a password for tests";
 /** Time within which anything that a test awaits must happen, under whatever load. */
 export const SOON_MS = 60_000;
 const screenshots = join(built, "screenshots");
+/** A setup that runs already, such as that of scripts/up: http://operator:PASSWORD@127.0.0.1:8000 */
+const RUNS_AT = process.env.EXPEDITER_PAGES_AT;
+/** With this, some pictures of a scene go into docs/pictures too. */
+const FOR_DOCS = process.env.EXPEDITER_PICTURES ? join(root, "docs", "pictures") : null;
 
 const missing = [
-  [program, "the built program (cargo build --workspace --bins)"],
+  [RUNS_AT ? root : program, "the built program (cargo build --workspace --bins)"],
   [join(built, "tools", "npm", "node_modules", "playwright-core"), "playwright-core (scripts/npm-tools install)"],
   [CHROMIUM ?? "/usr/bin/chromium", "Chromium (EXPEDITER_TEST_PAGES=1 scripts/test-servers install)"],
 ].filter(([path]) => !existsSync(path));
@@ -41,7 +45,7 @@ export function scene(name, play) {
   }
   test(name, options, async () => {
     if (missing.length > 0) throw new Error(missing.map(([, what]) => `missing: ${what}`).join(", "));
-    const server = await Server.start();
+    const server = RUNS_AT ? await Server.at(new URL(RUNS_AT)) : await Server.start();
     const { chromium } = createRequire(tools)("playwright-core");
     const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
     try {
@@ -102,10 +106,11 @@ export async function accessible(page, where = page.url()) {
   if (told.length > 0) throw new Error(`${where}: ${told.join("\n")}`);
 }
 
-/** Writes a picture of the page to target/screenshots. */
-export async function picture(page, name, { whole = false } = {}) {
+/** Writes a picture of the page to target/screenshots; one with a name in the documents to docs/pictures too, if wanted. */
+export async function picture(page, name, { whole = false, docs = null } = {}) {
   mkdirSync(screenshots, { recursive: true });
-  await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: whole });
+  const bytes = await page.screenshot({ path: join(screenshots, `${name}.png`), fullPage: whole });
+  if (docs && FOR_DOCS) writeFileSync(join(FOR_DOCS, `${docs}.png`), bytes);
 }
 
 /** Fails if the page is wider than its window. */
@@ -183,6 +188,17 @@ class TestLine {
 }
 
 class Server {
+  /** Joins a setup that runs already; its scenes make a store and accounts of their own. */
+  static async at(url) {
+    const server = new Server();
+    server.port = Number(url.port);
+    server.line = await TestLine.to(server.port);
+    server.url = `http://127.0.0.1:${server.line.port}`;
+    server.direct = url.origin;
+    server.operator = (await server.ask("POST", "/token", { username: url.username, password: decodeURIComponent(url.password) }, null)).access;
+    return server;
+  }
+
   /** Starts the program on SQLite without the demonstration, with one operator. */
   static async start() {
     const server = new Server();
@@ -230,6 +246,7 @@ class Server {
   }
 
   async stop() {
+    if (!this.process) return this.line.close();
     if (this.process.exitCode === null && this.process.signalCode === null) {
       const ended = new Promise((resolve) => this.process.once("exit", resolve));
       this.process.kill("SIGINT");
@@ -239,6 +256,11 @@ class Server {
     }
     this.line.close();
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Fails if a promise is broken in the database; of a setup that runs elsewhere nothing is known. */
+  audit() {
+    if (this.process) execFileSync(program, ["audit", ...this.settings], { cwd: this.folder, stdio: ["ignore", "ignore", "inherit"] });
   }
 
   async signIn(username) {
