@@ -1,5 +1,8 @@
 // The demo page: shows the live channel, the orders, the handoffs and the kitchen on one screen.
 
+import { onLanguage, t } from "../shared/messages.js";
+import { LanguageChoice } from "../shared/parts.js";
+import { html, render } from "../shared/ui.js";
 import { el } from "./elements.js";
 import { handoffsBeneath } from "./handoffs.js";
 import { drawBoard, drawModes, markMode } from "./kitchen.js";
@@ -21,7 +24,7 @@ const handoffPoll = new Poll({
     handoffs = answer.handoffs;
     draw();
   },
-  onTrouble: (since) => trouble("handoffs-trouble", since, "Handoffs unavailable"),
+  onTrouble: (since) => trouble("handoffs-trouble", since, "demo.trouble.handoffs"),
 });
 let handoffs = [];
 let session = {};
@@ -29,6 +32,10 @@ let session = {};
 start();
 
 async function start() {
+  for (const element of document.querySelectorAll("[data-t]")) element.textContent = t(element.dataset.t);
+  render(html`<${LanguageChoice} />`, at("language"));
+  // All that is shown comes from the server again.
+  onLanguage(() => location.reload());
   const demo = await readDemo();
   if (!demo) {
     at("start").hidden = false;
@@ -71,8 +78,8 @@ function onEvent(event) {
   if (event.data?.order) {
     const order = event.data.order;
     const move = orders.take(order);
-    saying = `order ${order.number} → ${order.status}${order.reason ? ` (${plainly(order.reason)})` : ""}`;
-    if (move) at("announcer").textContent = saying.replace("→", "is now");
+    saying = `${t("demo.order", { number: order.number })} → ${plainly(order.status)}${order.reason ? ` (${plainly(order.reason)})` : ""}`;
+    if (move) at("announcer").textContent = saying.replace(" →", ":");
   } else if (event.type === "session.closed") {
     showSession({ ...session, state: "CLOSED" });
   }
@@ -82,24 +89,24 @@ function onEvent(event) {
 
 function onNote(note) {
   const words = {
-    snapshot: () => `${note.again ? "new snapshot" : "snapshot"}, up to #${note.seq}`,
-    resumed: () => `reconnected, resumed after #${note.after}: nothing missed`,
+    snapshot: () => t(note.again ? "demo.log.snapshot.again" : "demo.log.snapshot", { seq: note.seq }),
+    resumed: () => t("demo.log.resumed", { after: note.after }),
     gap: () =>
       note.expected === undefined
-        ? `${note.why}: requesting a new snapshot`
-        : `${note.why} (expected after #${note.expected ?? "–"}, got after #${note.got ?? "–"}): requesting a new snapshot`,
-    down: () => `not live: ${note.why}`,
-    ended: () => `ended: ${note.why}`,
+        ? t("demo.log.gap", { why: note.why })
+        : t("demo.log.gap", { why: `${note.why} (#${note.expected ?? "–"} ≠ #${note.got ?? "–"})` }),
+    down: () => t("demo.log.down", { why: note.why }),
+    ended: () => t("demo.log.ended", { why: note.why }),
   };
-  log("·", words[note.kind](), Date.now(), "this page", note.kind);
+  log("·", words[note.kind](), Date.now(), t("demo.log.page"), note.kind);
 }
 
 function showSession(told) {
   session = told ?? {};
   const closed = session.state === "CLOSED";
-  at("title").textContent = session.name ?? "This table";
-  document.title = `${session.name ?? "Table"} – Expediter`;
-  at("orders-title").textContent = closed ? "Orders (this session is closed)" : "Orders";
+  at("title").textContent = session.name ?? t("demo.table");
+  document.title = `${session.name ?? t("demo.table")} – Expediter`;
+  at("orders-title").textContent = t(closed ? "demo.orders.closed" : "demo.orders");
   for (const button of at("menu").children) button.disabled = closed;
 }
 
@@ -123,14 +130,14 @@ function draw() {
   at("no-orders").hidden = shown.length > 0;
   drawOrders(at("orders"), shown, beneath);
   at("earlier").hidden = earlier.length === 0;
-  at("earlier-title").textContent = `Earlier orders (${earlier.length})`;
+  at("earlier-title").textContent = t("demo.orders.earlier", { count: earlier.length });
   drawOrders(at("earlier-orders"), earlier, beneath);
 }
 
 // The demo's own parts: the menu, the kitchen, the handoffs.
 
 function showDemo(demo, code) {
-  at("subtitle").textContent = `${demo.store_name}: every order leaves the kitchen, once.`;
+  at("subtitle").textContent = `${demo.store_name}: ${t("demo.subtitle")}`;
   at("left").hidden = false;
   at("right").hidden = false;
   at("foot").hidden = false;
@@ -145,7 +152,7 @@ function showDemo(demo, code) {
       markMode(at("modes"), board);
       drawBoard({ tickets: at("tickets"), attempts: at("sightings"), duplicates: at("duplicates") }, board);
     },
-    onTrouble: (since) => trouble("kitchen-trouble", since, "Kitchen board unavailable"),
+    onTrouble: (since) => trouble("kitchen-trouble", since, "demo.trouble.kitchen"),
   });
   setMode.done = () => boardPoll.now();
   let tick = 0;
@@ -170,17 +177,17 @@ function menuButton(product, code, options) {
     if (button.getAttribute("aria-busy") === "true") return;
     const answer = at("order-answer");
     button.setAttribute("aria-busy", "true");
-    answer.textContent = `Ordering ${product.name}…`;
+    answer.textContent = t("demo.ordering", { name: product.name });
     const item = { product_id: product.product_id, quantity: 1 };
     const chosen = (await options).get(product.product_id) ?? [];
     if (chosen.length > 0) item.options = chosen;
     const onUnknown = () => {
-      answer.textContent = `${product.name}: we do not know yet whether the order arrived; asking again.`;
+      answer.textContent = `${product.name}: ${t("demo.not_known")}`;
     };
     const { ok, order: placed, why } = await placeOrder({ code, items: [item], onUnknown });
     button.removeAttribute("aria-busy");
     answer.classList.toggle("bad", !ok);
-    answer.textContent = ok ? `${product.name}: order ${placed.number} placed.` : `${product.name}: not ordered: ${why}.`;
+    answer.textContent = `${product.name}: ${ok ? t("demo.placed", { number: placed.number }) : t("demo.refused", { why })}`;
     handoffPoll.now();
   };
   return el(
@@ -196,9 +203,9 @@ async function setMode(kitchen, { mode, for_requests }) {
   try {
     const request = { method: "PUT", headers: { "content-type": "application/json" }, body: JSON.stringify({ mode, for_requests }) };
     const { ok, status } = await fetch(`${kitchen}/mode`, request);
-    answer.textContent = ok ? "" : `The kitchen returned status ${status}.`;
+    answer.textContent = ok ? "" : t("demo.mode.refused", { status });
   } catch {
-    answer.textContent = "The kitchen does not respond; its mode is unchanged.";
+    answer.textContent = t("demo.mode.silent");
   }
   answer.classList.toggle("bad", answer.textContent !== "");
   setMode.done?.();
@@ -206,5 +213,5 @@ async function setMode(kitchen, { mode, for_requests }) {
 
 function trouble(id, since, what) {
   at(id).hidden = since === null;
-  at(id).textContent = since === null ? "" : `${what} since ${clockTime(since)}; showing older data.`;
+  at(id).textContent = since === null ? "" : t(what, { since: clockTime(since) });
 }

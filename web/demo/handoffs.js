@@ -1,5 +1,6 @@
 // Shows the five attempts of each handoff, their outcomes, and what the next one waits for.
 
+import { t } from "../shared/messages.js";
 import { el } from "./elements.js";
 import { plainly, seconds } from "./words.js";
 
@@ -22,18 +23,19 @@ function counted(handoff) {
 /** Describes the next step of a handoff; this is the part that counts down. */
 export function nextTry(handoff, nowMs) {
   const made = counted(handoff).length;
-  const coming = `attempt ${Math.min(made + 1, handoff.max_attempts)}/${handoff.max_attempts}`;
+  const of = (attempt) => `${attempt}/${handoff.max_attempts}`;
+  const coming = t("demo.attempt", { of: of(Math.min(made + 1, handoff.max_attempts)) });
   switch (handoff.state) {
     case "sending":
-      return `sending attempt ${Math.max(1, made)}/${handoff.max_attempts}`;
+      return t("demo.attempt.sending", { of: of(Math.max(1, made)) });
     case "waiting":
     case "due":
       return `${coming} ${waitingFor(handoff, nowMs)}`;
     case "acknowledged":
-      if (handoff.attempts.at(-1)?.outcome !== "acknowledged") return "no response, but acknowledged by a callback";
-      return made > 1 ? `acknowledged at attempt ${made}/${handoff.max_attempts}` : "acknowledged";
+      if (handoff.attempts.at(-1)?.outcome !== "acknowledged") return t("demo.attempt.by_callback");
+      return made > 1 ? t("demo.attempt.acknowledged", { of: of(made) }) : plainly("acknowledged");
     case "failed":
-      return made >= handoff.max_attempts ? `given up after ${made} attempts` : "given up";
+      return made >= handoff.max_attempts ? t("demo.attempt.given_up_after", { count: made }) : t("demo.attempt.given_up");
     default:
       return plainly(handoff.state);
   }
@@ -43,27 +45,27 @@ export function nextTry(handoff, nowMs) {
 function waitingFor(handoff, nowMs) {
   const until = handoff.waiting_until ?? (handoff.waiting_for ? null : handoff.next_attempt_at);
   const wait = until ? Date.parse(until) - nowMs : 0;
-  const inTime = wait > 500 ? `in ${seconds(wait)}` : null;
+  const inTime = wait > 500 ? t("demo.wait.in", { time: seconds(wait) }) : null;
   switch (handoff.waiting_for) {
     case "breaker":
-      return inTime ? `waits: it keeps failing, next probe ${inTime}` : "waits for the answer to a probe";
+      return inTime ? t("demo.wait.breaker", { in: inTime }) : t("demo.wait.probe");
     case "rate":
-      return inTime ? `${inTime}: asked to slow down` : "waits: only so many a second";
+      return inTime ? t("demo.wait.slow", { in: inTime }) : t("demo.wait.rate");
     case "concurrency":
-      return "waits for a free place";
+      return t("demo.wait.place");
     case "earlier_handoff":
-      return "waits for an earlier message";
+      return t("demo.wait.earlier");
     default:
-      return inTime ?? "now";
+      return inTime ?? t("demo.wait.now");
   }
 }
 
 function handoffLine(handoff, next) {
   const slowed = handoff.attempts.length - counted(handoff).length;
-  const round = (handoff.round > 1 ? `, round ${handoff.round}` : "") + (slowed > 0 ? `, asked to slow down ${slowed}×` : "");
+  const round = (handoff.round > 1 ? `, ${t("demo.round", { number: handoff.round })}` : "") + (slowed > 0 ? `, ${t("demo.slowed", { count: slowed })}` : "");
   return el(
-    "section",
-    { class: `handoff ${handoff.state}`, "aria-label": `${handoff.event} to ${handoff.integrator}` },
+    "div",
+    { role: "group", class: `handoff ${handoff.state}`, "aria-label": t("demo.handoff", { event: handoff.event, integrator: handoff.integrator }) },
     el("p", { class: "handoff-head" }, el("span", {}, `${handoff.event} → ${handoff.integrator}${round}`), el("strong", { class: "next" }, next)),
     el("ol", { class: "attempts" }, pips(handoff)),
   );
@@ -85,7 +87,7 @@ function pips(handoff) {
 }
 
 function saying(attempt) {
-  if (!attempt.outcome) return "sending…";
+  if (!attempt.outcome) return t("demo.attempt.now");
   if (attempt.status) return String(attempt.status);
-  return attempt.outcome === "unknown" ? "no response" : plainly(attempt.error ?? attempt.outcome);
+  return attempt.outcome === "unknown" ? t("demo.attempt.no_response") : plainly(attempt.error ?? attempt.outcome);
 }

@@ -1,31 +1,19 @@
 // The demo's kitchen: the requests it received, and the buttons that break it.
 
+import { has, t } from "../shared/messages.js";
 import { el, fill } from "./elements.js";
 import { clockTime, plainly } from "./words.js";
 
 const LINES_SHOWN = 40;
 
+/** Ways to break the kitchen; each has a name and a sentence among the words. */
 export const MODES = [
-  { mode: "fine", name: "Fine again", says: "responds at once" },
-  { mode: "down", name: "Kitchen down", says: "responds with 503 until it is fine again" },
-  { mode: "down", for_requests: 4, name: "Down for four requests", says: "the fifth attempt succeeds" },
-  { mode: "slow", name: "Slow", says: "responds after 12 s; the timeout is 10 s" },
-  { mode: "twice", name: "Calls back twice", says: "sends every callback twice" },
+  { key: "fine", mode: "fine" },
+  { key: "down", mode: "down" },
+  { key: "down_for", mode: "down", for_requests: 4 },
+  { key: "slow", mode: "slow" },
+  { key: "twice", mode: "twice" },
 ];
-
-const SAW = {
-  accepted: "accepted the order",
-  duplicate: "duplicate: ignored",
-  known_order: "order already known",
-  cancelled: "cancelled the order",
-  unknown_order: "order not known",
-  noted: "noted",
-  bad_signature: "bad signature",
-  malformed: "malformed",
-  too_large: "too large",
-  down: "down",
-  full: "full",
-};
 
 /** Draws the buttons once; `choose(mode)` is called with the body to PUT. */
 export function drawModes(place, choose) {
@@ -34,8 +22,8 @@ export function drawModes(place, choose) {
       el(
         "button",
         { type: "button", class: "mode", "data-mode": number, "aria-pressed": "false", onclick: () => choose(mode) },
-        el("span", { class: "mode-name" }, mode.name),
-        el("span", { class: "mode-says" }, mode.says),
+        el("span", { class: "mode-name" }, t(`demo.mode.${mode.key}`)),
+        el("span", { class: "mode-says" }, t(`demo.mode.says.${mode.key}`)),
       ),
     ),
   );
@@ -48,7 +36,7 @@ export function markMode(place, board) {
     const is = mode === board.mode && Boolean(counted) === Boolean(board.for_requests);
     button.setAttribute("aria-pressed", String(is));
     if (counted) {
-      const left = is ? `${board.for_requests} more will be refused` : MODES[button.dataset.mode].says;
+      const left = is ? t("demo.mode.left", { count: board.for_requests }) : t("demo.mode.says.down_for");
       button.querySelector(".mode-says").textContent = left;
     }
   }
@@ -61,9 +49,8 @@ export function drawBoard({ tickets, attempts, duplicates }, board) {
 }
 
 function duplicatesSaid({ attempts, duplicates, orders }) {
-  if (attempts.length === 0) return "Nothing yet.";
-  const count = (n, one, many) => `${n} ${n === 1 ? one : many}`;
-  return `${count(attempts.length, "request", "requests")} received, including ${count(duplicates, "duplicate", "duplicates")}; ${count(orders.length, "order", "orders")} on the board.`;
+  if (attempts.length === 0) return t("demo.requests.none");
+  return [t("demo.requests.count", { count: attempts.length }), t("demo.requests.again", { count: duplicates }), t("demo.requests.orders", { count: orders.length })].join(" · ");
 }
 
 function ticket(order) {
@@ -73,26 +60,26 @@ function ticket(order) {
     { class: `ticket ${order.state}` },
     el("span", { class: "ticket-number" }, order.reference),
     el("span", { class: "ticket-items" }, items),
-    el("span", { class: "ticket-state" }, order.state),
+    el("span", { class: "ticket-state" }, plainly(order.state)),
     order.callbacks.length > 0 ? el("span", { class: "ticket-callbacks" }, order.callbacks.map(callback).join(" · ")) : null,
   );
 }
 
 function callback({ status, state, tries, copies, answered }) {
-  const twice = copies > 1 ? ", sent twice" : "";
-  const again = tries > 1 ? `, attempt ${tries}` : "";
-  return `called back “${status}”: ${answered ?? plainly(state)}${again}${twice}`;
+  const twice = copies > 1 ? `, ${t("demo.called.twice")}` : "";
+  const again = tries > 1 ? `, ${t("demo.attempt", { of: tries })}` : "";
+  return `${t("demo.called", { status: plainly(status) })}: ${answered ?? plainly(state)}${again}${twice}`;
 }
 
 function sighting(seen) {
   const bad = seen.answered >= 400 ? "bad" : seen.outcome === "duplicate" ? "again" : "good";
-  const about = [seen.event, seen.order_number ? `order ${seen.order_number}` : null].filter(Boolean).join(", ");
+  const about = [seen.event, seen.order_number ? t("demo.order", { number: seen.order_number }) : null].filter(Boolean).join(", ");
   return el(
     "li",
     { class: `sighting ${bad}` },
     el("span", { class: "sighting-time" }, clockTime(seen.at)),
     el("span", { class: "sighting-try" }, seen.attempt ?? "–"),
-    el("span", { class: "sighting-what" }, `${SAW[seen.outcome] ?? plainly(seen.outcome)}${seen.slowly ? ", responds late" : ""}`, el("small", {}, about)),
+    el("span", { class: "sighting-what" }, `${has(`demo.saw.${seen.outcome}`) ? t(`demo.saw.${seen.outcome}`) : plainly(seen.outcome)}${seen.slowly ? `, ${t("demo.saw.slowly")}` : ""}`, el("small", {}, about)),
     el("span", { class: "sighting-status" }, String(seen.answered)),
   );
 }

@@ -1,5 +1,6 @@
 // Shows whether the page is live, and since when it is not.
 
+import { t } from "../shared/messages.js";
 import { clockTime, seconds } from "./words.js";
 
 const at = (id) => document.getElementById(id);
@@ -20,18 +21,18 @@ export function lineSaid(state, nowMs) {
   const since = state.notLiveSince === null ? "" : clockTime(state.notLiveSince);
   switch (state.phase) {
     case "live":
-      return { phase: "Live", detail: `last ${state.lastHeardWhat} ${seconds(nowMs - state.lastHeardAt)} ago` };
+      return { phase: t("demo.line.live"), detail: t("demo.line.heard", { what: state.lastHeardWhat, ago: seconds(nowMs - state.lastHeardAt) }) };
     case "connecting":
       return state.lastHeardAt === null
-        ? { phase: "Connecting…", detail: "not live yet" }
-        : { phase: `Not live since ${since}, reconnecting`, detail: "connecting now" };
+        ? { phase: t("demo.line.connecting"), detail: t("demo.line.not_yet") }
+        : { phase: t("demo.line.reconnecting", { since }), detail: t("demo.line.now") };
     case "waiting": {
-      const wait = `retrying in ${seconds(state.retryAt - nowMs)}`;
-      return { phase: `Not live since ${since}, reconnecting`, detail: state.why ? `${state.why}; ${wait}` : wait };
+      const wait = t("demo.line.retry", { wait: seconds(state.retryAt - nowMs) });
+      return { phase: t("demo.line.reconnecting", { since }), detail: state.why ? `${state.why}; ${wait}` : wait };
     }
     case "ended":
-      return { phase: `Not live since ${since}`, detail: state.why };
+      return { phase: t("demo.line.ended", { since }), detail: state.why };
     default:
-      return { phase: "Not live", detail: "" };
+      return { phase: t("demo.line.not_live"), detail: "" };
   }
 }

@@ -1,6 +1,6 @@
 // Places orders as a guest, once each, and reads what the table can order.
 
-import { call, guestKey, newKey, settle } from "../shared/api.js";
+import { call, guestKey, newKey, settle, words } from "../shared/api.js";
 import { defaults } from "../guest/cart.js";
 
 /**
@@ -18,8 +18,7 @@ export async function placeOrder({ code, items, onUnknown, ...rest }) {
     ...rest,
   });
   if (outcome.kind === "done") return { ok: true, order: outcome.body };
-  const { detail, title, reason } = outcome.problem;
-  return { ok: false, why: detail ?? title ?? reason ?? `the server returned status ${outcome.status}` };
+  return { ok: false, why: outcome.problem?.detail ?? words(outcome) };
 }
 
 /** Returns the options with which a product is ordered by one click: the defaults, else the first of what must be chosen. */

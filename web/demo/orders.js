@@ -1,5 +1,6 @@
 // Orders from the live channel: kept in a list, drawn as cards with a progress bar.
 
+import { t } from "../shared/messages.js";
 import { el, fill } from "./elements.js";
 import { clockTime, money, plainly } from "./words.js";
 
@@ -85,8 +86,8 @@ function orderCard(order) {
     el(
       "header",
       {},
-      el("h3", {}, `Order ${order.number}`),
-      order.mine ? el("span", { class: "tag" }, "yours") : null,
+      el("h3", {}, t("demo.order.title", { number: order.number })),
+      order.mine ? el("span", { class: "tag" }, t("demo.order.yours")) : null,
       el("span", { class: "when" }, order.placed_at ? clockTime(order.placed_at) : ""),
       el("strong", { class: "total" }, money(order.total)),
     ),
@@ -97,7 +98,7 @@ function orderCard(order) {
     ),
     progress(order),
     ending(order),
-    order.delivery ? el("p", { class: "delivery" }, `Delivery: ${plainly(order.delivery.status).toLowerCase()}`) : null,
+    order.delivery ? el("p", { class: "delivery" }, t("demo.order.delivery", { status: plainly(order.delivery.status).toLowerCase() })) : null,
   ].filter(Boolean);
 }
 
@@ -107,11 +108,11 @@ function progress(order) {
   const steps = STEPS.map((step, place) => {
     const done = place <= order.reached;
     const current = place === at;
-    const saying = current ? "now" : done ? "done" : "to come";
+    const saying = t(current ? "demo.wait.now" : done ? "demo.step.done" : "demo.step.to_come");
     return el(
       "li",
       { class: `step ${done ? "done" : ""} ${current ? "current" : ""}`, "aria-current": current ? "step" : null },
-      el("span", { class: "step-name" }, step),
+      el("span", { class: "step-name" }, plainly(step)),
       el("span", { class: "unseen" }, ` (${saying})`),
     );
   });
@@ -120,17 +121,17 @@ function progress(order) {
     const never = steps.slice(order.reached + 2).map(() => el("li", { class: "step never", "aria-hidden": "true" }));
     steps.splice(order.reached + 1, Infinity, badEnd(order), ...never);
   }
-  return el("ol", { class: "progress", "aria-label": `Progress of order ${order.number}` }, steps);
+  return el("ol", { class: "progress", "aria-label": t("demo.order.progress", { number: order.number }) }, steps);
 }
 
 function badEnd(order) {
-  return el("li", { class: "step bad current", "aria-current": "step" }, el("span", { class: "step-name" }, order.status));
+  return el("li", { class: "step bad current", "aria-current": "step" }, el("span", { class: "step-name" }, plainly(order.status)));
 }
 
 function ending(order) {
   if (!BAD_ENDS.includes(order.status)) return null;
   const why = order.reason ? `: ${plainly(order.reason)}` : "";
-  return el("p", { class: "ending" }, `Order ${order.number} was ${order.status === "failed" ? "not fulfilled" : order.status}${why}.`);
+  return el("p", { class: "ending" }, `${t("demo.order.ended", { number: order.number, status: plainly(order.status) })}${why}.`);
 }
 
 /** Returns the index of the furthest step that the order is known to have reached. */

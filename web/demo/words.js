@@ -1,19 +1,13 @@
-// Formats money, times, statuses and reasons for people.
+// Formats times, statuses and reasons for people; its words are loaded first.
 
-const REASONS = {
-  integrator_unreachable: "the kitchen could not be reached",
-  not_accepted_in_time: "nobody accepted it in time",
-  deadline: "deadline exceeded",
-  withdrawn: "withdrawn",
-};
+import de from "../messages/demo/de.js";
+import en from "../messages/demo/en.js";
+import { addTexts, has, language, t } from "../shared/messages.js";
 
-const clockFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+export { money } from "../shared/format.js";
 
-/** Formats minor units: `{amount: 250, currency: "EUR"}` is €2.50. */
-export function money({ amount, currency }) {
-  const format = new Intl.NumberFormat(undefined, { style: "currency", currency });
-  return format.format(amount / 10 ** format.resolvedOptions().maximumFractionDigits);
-}
+addTexts({ en, de });
+const clockFormat = new Intl.DateTimeFormat(language(), { timeStyle: "medium" });
 
 /** Formats an RFC 3339 text or milliseconds as local hh:mm:ss. */
 export function clockTime(moment) {
@@ -26,5 +20,7 @@ export function seconds(ms) {
 
 /** Returns a status or reason code as readable text. */
 export function plainly(word) {
-  return REASONS[word] ?? String(word).replaceAll("_", " ");
+  if (has(`demo.state.${word}`)) return t(`demo.state.${word}`);
+  if (has(`demo.why.${word}`)) return t(`demo.why.${word}`);
+  return String(word).replaceAll("_", " ");
 }

@@ -12,15 +12,15 @@ const languages = readdirSync(join(web, "messages"))
   .map((name) => name.replace(/\.js$/, ""));
 /** Reads a language: the words of all pages, and those that only the pages for staff and the board load. */
 async function textsOf(code) {
-  const [all, staff, board] = await Promise.all(["", "staff/", "board/"].map((folder) => import(`../messages/${folder}${code}.js`)));
+  const [all, staff, board, demo] = await Promise.all(["", "staff/", "board/", "demo/"].map((folder) => import(`../messages/${folder}${code}.js`)));
   // Staff have words of their own for a status: the guest's "sent" is "new" to them.
   const twice = Object.keys(staff.default).filter((key) => key in all.default && !key.startsWith("shared.status."));
-  twice.push(...Object.keys(board.default).filter((key) => key in all.default || key in staff.default));
+  twice.push(...[board, demo].flatMap((more) => Object.keys(more.default)).filter((key) => key in all.default || key in staff.default));
   assert.deepEqual(twice, [], `${code} has these twice`);
-  return { ...all.default, ...staff.default, ...board.default };
+  return { ...all.default, ...staff.default, ...board.default, ...demo.default };
 }
 const texts = Object.fromEntries(await Promise.all(languages.map(async (code) => [code, await textsOf(code)])));
-const PAGES = ["board", "guest", "order", "panel", "shared", "start"];
+const PAGES = ["board", "demo", "guest", "order", "panel", "shared", "start"];
 const scripts = PAGES.flatMap((folder) =>
   readdirSync(join(web, folder), { recursive: true })
     .filter((name) => name.endsWith(".js"))
@@ -73,11 +73,15 @@ test("every text that a page asks for is there, and each text is asked for", () 
       prefixes.add(prefix);
     }
     // A key that is handed on: "panel.x.y" as a plain text.
-    for (const [, key] of text.matchAll(/"((?:shared|start|guest|order|panel|board)\.[\w.]+)"/g)) {
+    for (const [, key] of text.matchAll(/"((?:shared|start|guest|order|panel|board|demo)\.[\w.]+)"/g)) {
       if (key.startsWith("order.") && !(key in texts.en)) continue; // the type of an event
       assert.ok(key in texts.en, `${path} names ${key}`);
       used.add(key);
     }
+  }
+  for (const [, key] of readFileSync(join(web, "demo", "index.html"), "utf8").matchAll(/data-t="([^"]+)"/g)) {
+    assert.ok(key in texts.en, `the demonstration names ${key}`);
+    used.add(key);
   }
   const unused = Object.keys(texts.en).filter((key) => !used.has(key) && ![...prefixes].some((prefix) => key.startsWith(prefix)));
   assert.deepEqual(unused, []);

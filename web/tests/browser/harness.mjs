@@ -33,8 +33,8 @@ const missing = [
   [CHROMIUM ?? "/usr/bin/chromium", "Chromium (EXPEDITER_TEST_PAGES=1 scripts/test-servers install)"],
 ].filter(([path]) => !existsSync(path));
 
-/** A test with a server and a browser: `scene("it does so", async ({server, open}) => …)`. */
-export function scene(name, play) {
+/** A test with a server and a browser: `scene("it does so", async ({server, open}) => …)`; `demo` starts the demonstration. */
+export function scene(name, play, { demo = false } = {}) {
   const options = { timeout: 5 * SOON_MS };
   if (missing.length > 0) {
     const lacks = `SKIPPED: missing: ${missing.map(([, what]) => what).join(", ")}`;
@@ -45,7 +45,7 @@ export function scene(name, play) {
   }
   test(name, options, async () => {
     if (missing.length > 0) throw new Error(missing.map(([, what]) => `missing: ${what}`).join(", "));
-    const server = RUNS_AT ? await Server.at(new URL(RUNS_AT)) : await Server.start();
+    const server = RUNS_AT ? await Server.at(new URL(RUNS_AT)) : await Server.start({ demo });
     const { chromium } = createRequire(tools)("playwright-core");
     const browser = await chromium.launch({ executablePath: CHROMIUM, headless: true, args: FLAGS });
     try {
@@ -199,8 +199,8 @@ class Server {
     return server;
   }
 
-  /** Starts the program on SQLite without the demonstration, with one operator. */
-  static async start() {
+  /** Starts the program on SQLite, with one operator. */
+  static async start({ demo }) {
     const server = new Server();
     server.folder = mkdtempSync(join(tmpdir(), "expediter-pages-"));
     const data = join(server.folder, "data");
@@ -209,7 +209,7 @@ class Server {
     server.url = `http://127.0.0.1:${server.line.port}`;
     server.direct = `http://127.0.0.1:${server.port}`;
     const settings = [
-      "demo.enabled=false",
+      `demo.enabled=${demo}`,
       // Outside systems of a test listen on loopback.
       "worker.allow_http=true",
       'worker.allow_networks=["127.0.0.0/8"]',
