@@ -68,6 +68,7 @@ export default {
   "start.staff.title": "Personal",
   "start.staff.says": "Tische öffnen, Bestellungen annehmen und der Küche zusehen.",
   "start.staff.go": "Zu den Bestellungen",
+  "start.staff.board": "Zum Leitstand",
   "start.programs.title": "Programme",
   "start.programs.docs": "Dokumentation der API, mit Anfragen zum Ausprobieren",
   "start.programs.problems": "Jeder Fehler und seine Abhilfe",

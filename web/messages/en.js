@@ -68,6 +68,7 @@ export default {
   "start.staff.title": "Staff",
   "start.staff.says": "Open tables, take orders and see what the kitchen is doing.",
   "start.staff.go": "To the order panel",
+  "start.staff.board": "To the board for managers",
   "start.programs.title": "Programs",
   "start.programs.docs": "Documentation of the API, with requests to try",
   "start.programs.problems": "Every error and its remedy",

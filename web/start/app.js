@@ -27,7 +27,7 @@ function Start() {
     <header class="start-top"><h1>Expediter</h1><${LanguageChoice} /></header>
     <section class="panel"><h2>${t("start.guests.title")}</h2><p>${t("start.guests.says")}</p></section>
     <section class="panel"><h2>${t("start.staff.title")}</h2><p>${t("start.staff.says")}</p>
-      <p><a class="button primary" href="/panel">${t("start.staff.go")}</a></p></section>
+      <p class="start-go"><a class="button primary" href="/panel">${t("start.staff.go")}</a> <a class="button" href="/board">${t("start.staff.board")}</a></p></section>
     <section class="panel"><h2>${t("start.programs.title")}</h2>
       <ul class="start-links"><li><a href="/docs">${t("start.programs.docs")}</a></li><li><a href="/problems">${t("start.programs.problems")}</a></li></ul></section>
   </main>`;
