@@ -1,6 +1,7 @@
 // The operators' board in a browser: what is stuck and failed is mended there, and a menu is made.
 
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 
 import { accessible, fits, picture, scene, signIn, until } from "./harness.mjs";
@@ -8,16 +9,16 @@ import { accessible, fits, picture, scene, signIn, until } from "./harness.mjs";
 const VIEWS = ["today", "stuck", "failed", "callbacks", "orders", "integrators", "menu", "hours", "store", "people", "keys"];
 const view = (page, name) => page.locator(`.view[data-view=${name}]`);
 
-/** Connects a system that answers with the status that the test sets. */
-async function outside(server, store) {
+/** Connects a system that answers with the status that the test sets, or with none. */
+async function outside(server, store, more) {
   const kitchen = createServer((request, response) => {
     request.resume();
-    request.on("end", () => response.writeHead(kitchen.status, { "content-type": "application/json" }).end("{}"));
+    request.on("end", () => kitchen.status === null ? request.destroy() : response.writeHead(kitchen.status, { "content-type": "application/json" }).end("{}"));
   });
   kitchen.status = 400;
   await new Promise((resolve) => kitchen.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${kitchen.address().port}/`;
-  const made = await server.ask("POST", "/integrators", { store_id: store.id, name: "Oven & Co", kind: "kitchen", url, required: false });
+  const made = await server.ask("POST", "/integrators", { store_id: store.id, name: "Oven & Co", kind: "kitchen", url, required: false, ...more });
   return { kitchen, made };
 }
 
@@ -148,6 +149,47 @@ scene("an owner sets the hours and how much is taken on, and adds a waiter who c
   assert.ok(await server.signIn("walter"));
   await accessible(page, "people");
   assert.deepEqual(page.errors, []);
+});
+
+scene("what is stuck is explained in the reader's language and mended with one press, and odd updates are listed", async ({ server, open }) => {
+  const { store, products } = await server.table("Table 1");
+  await server.account("mona", "manager", [store.id]);
+  const { kitchen, made } = await outside(server, store, { required: true, unknown_policy: "hold" });
+  try {
+    // It takes the message and says nothing: nobody knows if it arrived.
+    kitchen.status = null;
+    const order = await server.ask("POST", "/orders", { store_id: store.id, items: [{ product_id: products.Espresso.id }] });
+    const key = Buffer.from(made.callback_secret.replace(/^whsec_/, ""), "base64");
+    const call = (id, body) => {
+      const at = String(Math.floor(Date.now() / 1000));
+      const signature = createHmac("sha256", key).update(`${id}.${at}.${JSON.stringify(body)}`).digest("base64");
+      const signed = { "webhook-id": id, "webhook-timestamp": at, "webhook-signature": `v1,${signature}` };
+      return server.ask("POST", `/integrators/${made.integrator.id}/callbacks`, body, null, signed).catch((error) => assert.equal(error.status, 422));
+    };
+    await call("update-1", { reference: "<b>unknown</b>", status: "ready" });
+    await call("update-1", { reference: "another", status: "ready" });
+    await until("it is held", async () => (await server.ask("GET", `/handoffs?store_id=${store.id}&state=held`)).items.length === 1);
+    const page = await open("/board#stuck", { wide: true, language: "de" });
+    await signIn(page, server, "mona");
+    const held = page.locator(".entry", { hasText: "mit unbekanntem Ausgang" });
+    await held.getByText("Zuerst dort fragen").waitFor();
+    await held.getByText("Einzelheiten").click();
+    await held.locator("[lang=en]").getByText(/handoffs/).waitFor();
+    await accessible(page, "stuck");
+    await picture(page, "board-stuck", { whole: true });
+    kitchen.status = 200;
+    await held.getByRole("button", { name: "Noch einmal senden" }).click();
+    await held.waitFor({ state: "detached" });
+    await until("the order is accepted", async () => (await server.ask("GET", `/orders/${order.id}`)).status === "accepted");
+    await view(page, "callbacks").click();
+    await page.locator(".entry", { hasText: "<b>unknown</b>" }).waitFor();
+    await page.locator(".entry .badge", { hasText: "widerspricht einer anderen" }).waitFor();
+    await accessible(page, "updates without effect");
+    await picture(page, "board-callbacks", { whole: true });
+    assert.deepEqual(page.errors, []);
+  } finally {
+    kitchen.close();
+  }
 });
 
 scene("staff are told that the board is not for them, and it fits a phone in both themes", async ({ server, open }) => {
