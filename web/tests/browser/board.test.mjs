@@ -41,6 +41,8 @@ scene("a handoff that failed is sent again, one and many, and the system is test
     await page.getByRole("button", { name: "Send 1 again" }).click();
     await page.getByText("No message is in this state").waitFor();
     await until("all are received", async () => (await server.ask("GET", `/handoffs?store_id=${store.id}&state=acknowledged`)).items.length === 2);
+    await page.getByText("Who sent what again").click();
+    await page.locator("details li", { hasText: "mona" }).nth(1).waitFor();
     await view(page, "integrators").click();
     await page.getByText("Oven & Co").waitFor();
     await page.getByRole("button", { name: "Send a test" }).click();
