@@ -111,3 +111,26 @@ test("no template has words of its own", () => {
   assert.deepEqual(bareWords('html`<img alt="A dish" />`'), ["A dish"]);
   assert.deepEqual(bareWords("html`<p title=${x}>${t('a.b')} · 5</p>`"), []);
 });
+
+/** Returns the texts of a script without templates that have two words in a row: what people would read. */
+function spokenTexts(script) {
+  let code = script.replace(/\/\*.*?\*\//gs, "").replace(/^\s*\/\/.*$/gm, "").replace(/class: (["`]).*?\1/g, "");
+  const texts = [];
+  // From the inside out: texts in quotes, then what is filled into a template, then the template.
+  for (let before = null; before !== code; ) {
+    before = code;
+    code = code.replace(/"([^"\n]*)"/g, (_, text) => (texts.push(text), "·"));
+    code = code.replace(/(?<!\$)\{[^{}`\n]*\}/g, "·").replace(/\$\{[^{}`\n]*\}/g, "·");
+    code = code.replace(/`([^`$\n]*)`/g, (_, text) => (texts.push(text), "·"));
+  }
+  return texts.filter((text) => /\p{L}{2,} \p{L}{2,}/u.test(text));
+}
+
+test("the demonstration, which has no templates, says nothing in words of its own", () => {
+  // A line for the browser's console.
+  const known = ["· returned status ·"];
+  const demo = scripts.filter(({ path }) => path.startsWith("demo/"));
+  assert.ok(demo.length > 5);
+  for (const { path, text } of demo) assert.deepEqual(spokenTexts(text).filter((said) => !known.includes(said)), [], path);
+  assert.deepEqual(spokenTexts('el("p", { class: "big red" }, `Order ${n} was placed`, "so it is")'), ["so it is", "Order · was placed"]);
+});
