@@ -34,8 +34,8 @@ const missing = [
 ].filter(([path]) => !existsSync(path));
 
 /** A test with a server and a browser: `scene("it does so", async ({server, open}) => …)`; `demo` starts the demonstration. */
-export function scene(name, play, { demo = false } = {}) {
-  const options = { timeout: 5 * SOON_MS };
+export function scene(name, play, { demo = false, minutes = 5 } = {}) {
+  const options = { timeout: minutes * 60_000 };
   if (missing.length > 0) {
     const lacks = `SKIPPED: missing: ${missing.map(([, what]) => what).join(", ")}`;
     if (!process.env.CI) {

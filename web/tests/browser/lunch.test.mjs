@@ -215,7 +215,7 @@ scene("a lunch: three tables, two phones, kitchen and panel, the network cut twi
   } finally {
     till.close();
   }
-});
+}, { minutes: 15 });
 
 const BOARD = ["today", "stuck", "failed", "callbacks", "orders", "integrators", "menu", "hours", "store", "people", "keys"];
 /** Both themes, both languages, a desk and a phone: each with each in two pairs. */
