@@ -51,7 +51,14 @@ impl Ledger {
         })
     }
 
-    /// Returns the number of waiting rows, and since when the oldest waits.
+    /// Returns the row that was written first of those that are not published, parked ones included, and its time.
+    #[crate::boxed]
+    pub async fn oldest_unpublished(&self) -> Result<Option<(OutboxId, DateTime<Utc>)>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::outbox::oldest(&mut tx).await?)
+    }
+
+    /// Returns the number of waiting rows, at most [`store::outbox::MAX_COUNTED`], and since when the oldest waits.
     #[crate::boxed]
     pub async fn outbox_backlog(&self) -> Result<(i64, Option<DateTime<Utc>>)> {
         let mut tx = self.inner.db.read().await?;

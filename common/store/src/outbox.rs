@@ -8,7 +8,7 @@ use crate::{
     error::Result,
     execute, execute_in,
     failures::{MAX_FAILURES, shortened},
-    fetch_all, fetch_one, insert_many, skip_locked,
+    fetch_all, fetch_one, fetch_optional, insert_many, skip_locked,
     tx::Tx,
 };
 use domain::{hint::Announcement, ids::OutboxId};
@@ -87,12 +87,48 @@ pub async fn record_failure(tx: &mut Tx, id: OutboxId, error: &str) -> Result<()
     Ok(())
 }
 
-/// Returns how many rows are waiting, and since when the oldest has been.
+/// Maximum number of waiting rows that are counted; the count is "at least" this many if it is this many.
+pub const MAX_COUNTED: i64 = 10_000;
+
+/// `SELECT` of the number of waiting rows, at most [`MAX_COUNTED`], as `waiting`.
+macro_rules! count_waiting {
+    () => {
+        "SELECT COUNT(*) AS waiting FROM (SELECT 1 AS one FROM outbox /*! FORCE INDEX (outbox_due) */ \
+         WHERE parked = FALSE LIMIT 10000) c"
+    };
+}
+
+/// `SELECT` of the waiting row that was written first. Ids ascend with time, and few rows are parked: the plus sign
+/// keeps SQLite from reading all the others along `outbox_due`, too.
+macro_rules! oldest_waiting {
+    ($columns:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM outbox /*! FORCE INDEX (PRIMARY) */ WHERE +parked = FALSE ORDER BY id LIMIT 1"
+        )
+    };
+}
+pub(crate) use {count_waiting, oldest_waiting};
+
+/// Returns how many rows are waiting, at most [`MAX_COUNTED`], and since when the oldest has been.
 pub async fn backlog(tx: &mut Tx) -> Result<(i64, Option<DateTime<Utc>>)> {
     Ok(fetch_one!(
         tx,
-        "SELECT w.waiting, x.created_at FROM ( \
-           SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox /*! FORCE INDEX (outbox_due) */ WHERE parked = FALSE) w \
-         LEFT JOIN outbox x ON x.id = w.oldest"
+        concat!(
+            "SELECT w.waiting, (",
+            oldest_waiting!("created_at"),
+            ") FROM (",
+            count_waiting!(),
+            ") w"
+        )
+    ))
+}
+
+/// Returns the row that was written first, parked or not, and its time.
+pub async fn oldest(tx: &mut Tx) -> Result<Option<(OutboxId, DateTime<Utc>)>> {
+    Ok(fetch_optional!(
+        tx,
+        "SELECT id, created_at FROM outbox /*! FORCE INDEX (PRIMARY) */ ORDER BY id LIMIT 1"
     ))
 }

@@ -6,10 +6,11 @@ pub mod stuck;
 mod unsettled;
 
 use chrono::{DateTime, Utc};
+use uuid::{Builder, Uuid};
 
 pub use self::{
     due_work::{DueWork, due_work_among, integrators_with_due_work},
-    unsettled::{Unsettled, unsettled_orders},
+    unsettled::{Unsettled, newest_unsettled, unsettled_orders},
 };
 use crate::{
     error::Result, execute, execute_in, fetch_all, fetch_optional_scalar, fetch_scalar,
@@ -114,6 +115,12 @@ pub async fn handoffs_of_archived(
         page.limit,
         page.skip
     ))
+}
+
+/// Returns the last id that can have been made at a time.
+fn last_id_at(at: DateTime<Utc>) -> Uuid {
+    let unix_ms = u64::try_from(at.timestamp_millis()).unwrap_or(0);
+    Builder::from_unix_timestamp_millis(unix_ms, &[0xff; 10]).into_uuid()
 }
 
 /// Statuses of orders that wait for acceptance.

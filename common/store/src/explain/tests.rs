@@ -220,16 +220,16 @@ async fn callbacks_that_came_to_nothing_are_found_however_many_came_to_something
 }
 
 #[each_database(store)]
-async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
+async fn of_what_waits_for_the_broker_a_bounded_number_is_counted(house: TestDb) {
     let now = house.clock.now();
-    let rows: Vec<OutboxRow> = (0..1000)
-        .map(|_| OutboxRow {
-            id: house.chance.id(now),
-            announcement: Announcement::default(),
-        })
-        .collect();
+    let row = |_| OutboxRow {
+        id: house.chance.id(now),
+        announcement: Announcement::default(),
+    };
+    let mut rows: Vec<OutboxRow> = (0..outbox::MAX_COUNTED + 5).map(row).collect();
+    rows.sort_by_key(|row| row.id);
     let mut tx = house.db.begin().await.unwrap();
-    outbox::insert(&mut tx, &rows, now, now).await.unwrap();
+    outbox::insert(&mut tx, &rows[1..], now, now).await.unwrap();
     tx.commit().await.unwrap();
     update_statistics(&house, "ANALYZE TABLE outbox")
         .await
@@ -242,7 +242,43 @@ async fn what_waits_for_the_broker_is_counted_along_an_index(house: TestDb) {
     let mut tx = house.db.read().await.unwrap();
     let plan: Vec<Step> = stuck::run_query(&mut tx, late, None, 200).await.unwrap();
     assert!(plan.iter().any(|step| step.uses("outbox_due")), "{plan:?}");
-    assert_eq!(outbox::backlog(&mut tx).await.unwrap(), (1000, Some(now)));
+    assert!(!plan.iter().any(Step::sorts), "{plan:?}");
+    let counted = (outbox::MAX_COUNTED, Some(now));
+    assert_eq!(outbox::backlog(&mut tx).await.unwrap(), counted);
+    drop(tx);
+
+    // One that was written before all others, and is parked, is the oldest but does not wait.
+    let mut tx = house.db.begin().await.unwrap();
+    let before = now - TimeDelta::hours(1);
+    outbox::insert(&mut tx, &rows[..1], before, before)
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        outbox::record_failure(&mut tx, rows[0].id, "damaged")
+            .await
+            .unwrap();
+    }
+    assert_eq!(outbox::backlog(&mut tx).await.unwrap(), counted);
+    assert_eq!(
+        outbox::oldest(&mut tx).await.unwrap(),
+        Some((rows[0].id, before))
+    );
+    let ids: Vec<_> = rows[4..].iter().map(|row| row.id).collect();
+    outbox::delete(&mut tx, &ids).await.unwrap();
+    assert_eq!(outbox::backlog(&mut tx).await.unwrap(), (3, Some(now)));
+    let hour_later = now + TimeDelta::hours(1);
+    let queries = stuck::stuck_queries(&StuckLimits::default(), hour_later);
+    let listed = stuck::stuck(&mut tx, &queries, None, 200).await.unwrap();
+    let late = listed
+        .iter()
+        .find(|one| one.kind == StuckKind::OutboxLate)
+        .unwrap();
+    assert_eq!((late.said.as_deref(), late.since), (Some("3"), now));
+    outbox::delete(&mut tx, &[rows[1].id, rows[2].id, rows[3].id])
+        .await
+        .unwrap();
+    assert_eq!(outbox::backlog(&mut tx).await.unwrap(), (0, None));
+    tx.rollback().await;
 }
 
 #[each_database(store)]

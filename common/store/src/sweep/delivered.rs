@@ -1,8 +1,8 @@
 //! Finds orders that their store takes for delivered some hours after they were accepted.
 
 use chrono::{DateTime, Utc};
-use uuid::{Builder, Uuid};
 
+use super::last_id_at;
 use crate::{error::Result, fetch_all, fetch_scalars, tx::Tx};
 use domain::ids::{OrderId, StoreId};
 
@@ -33,8 +33,7 @@ pub async fn orders(
     limit: u32,
 ) -> Result<Vec<OrderId>> {
     // An order is accepted after its id was made, so that the index ends before the younger ones.
-    let unix_ms = u64::try_from(accepted_before.timestamp_millis()).unwrap_or(0);
-    let last: Uuid = Builder::from_unix_timestamp_millis(unix_ms, &[0xff; 10]).into_uuid();
+    let last = last_id_at(accepted_before);
     let mut found: Vec<OrderId> = Vec::new();
     for status in ["accepted", "preparing", "ready"] {
         let of_status: Vec<OrderId> = fetch_scalars!(

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::last_id_at;
 use crate::{
     error::Result,
     explain::QueryOutput,
     handoffs::an_earlier_one_is_open,
+    outbox::{count_waiting, oldest_waiting},
     push_ids,
     rows::{ReadRow, Readable, Row},
     statements::Statement,
@@ -28,7 +30,7 @@ const CALLBACKS_LISTED_FOR: Duration = Duration::from_secs(24 * 3600);
 pub struct StuckQuery {
     kind: StuckKind,
     sql: &'static str,
-    /// Value of every `?` in the SQL.
+    /// Value of every `?` in the SQL; `{id}` is the last id of that time.
     bound: Option<DateTime<Utc>>,
     /// Column of the entry's store; empty if entries belong to no store.
     store: &'static str,
@@ -78,12 +80,14 @@ macro_rules! of_callbacks {
 }
 
 macro_rules! of_orders {
-    ($since:literal, $($where:literal),+) => {
+    ($index:literal, $since:literal, $($where:literal),+) => {
         concat!(
             "SELECT o.id AS subject, o.store_id, o.id AS order_id, o.number AS order_number, NULL AS integrator_id, \
              NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, ",
             $since,
-            " AS since, o.status AS said, NULL AS hindrance FROM orders o WHERE ",
+            " AS since, o.status AS said, NULL AS hindrance FROM orders o /*! FORCE INDEX (",
+            $index,
+            ") */ WHERE ",
             $($where),+
         )
     };
@@ -104,13 +108,15 @@ macro_rules! unsent {
     };
 }
 
-/// Selects orders in a status whose last move, and the time for which they are wanted, are not newer than the bound.
+/// Selects orders in a status whose last move, and the time for which they are wanted, are not newer than the bound. An
+/// order is accepted after its id was made, so that the index ends before the younger ones.
 macro_rules! idle {
     ($status:literal $(, $except:literal)?) => {
         of_orders!(
+            "orders_of_status",
             "COALESCE((SELECT MAX(e.at) FROM events e WHERE e.order_id = o.id \
                AND e.kind IN ('order.status_changed', 'delivery.moved')), o.accepted_at)",
-            "o.status = '", $status, "' AND o.accepted_at <= ? AND (o.wanted_at IS NULL OR o.wanted_at <= ?) AND NOT EXISTS (SELECT 1 FROM events e \
+            "o.status = '", $status, "' AND o.id <= {id} AND o.accepted_at <= ? AND (o.wanted_at IS NULL OR o.wanted_at <= ?) AND NOT EXISTS (SELECT 1 FROM events e \
              WHERE e.order_id = o.id AND e.kind IN ('order.status_changed', 'delivery.moved') AND e.at > ?)"
             $(, $except)?
         )
@@ -146,18 +152,24 @@ const ON_ITS_WAY: &str = of_handoffs!(
     "h.event <> 'test' AND h.state = 'sending' AND h.leased_until <= ?"
 );
 const OVERDUE: &str = of_orders!(
+    "orders_by_status",
     "o.accept_by",
     "o.status IN ('pending', 'processing') AND o.accept_by <= ?"
 );
 const OUTBOX_PARKED: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
      NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, x.created_at AS since, \
      x.error AS said, NULL AS hindrance FROM outbox x WHERE x.parked = TRUE";
-/// Ids ascend with time, and `outbox_due` has them: however many rows wait, only the oldest one is read.
-const OUTBOX_LATE: &str = "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
+/// However many rows wait, one is read, and a bounded number counted.
+const OUTBOX_LATE: &str = concat!(
+    "SELECT x.id AS subject, NULL AS store_id, NULL AS order_id, NULL AS order_number, \
      NULL AS integrator_id, NULL AS integrator_name, NULL AS handoff_id, NULL AS callback_id, \
-     x.created_at AS since, CAST(w.waiting AS CHAR) AS said, NULL AS hindrance FROM ( \
-       SELECT MIN(id) AS oldest, COUNT(*) AS waiting FROM outbox WHERE parked = FALSE) w \
-     JOIN outbox x ON x.id = w.oldest WHERE x.created_at <= ?";
+     x.created_at AS since, CASE WHEN w.waiting >= 10000 THEN 'At least 10000' ELSE CAST(w.waiting AS CHAR) END AS said, \
+     NULL AS hindrance FROM (",
+    oldest_waiting!("id, created_at"),
+    ") x CROSS JOIN (",
+    count_waiting!(),
+    ") w WHERE x.created_at <= ?"
+);
 
 /// Returns all queries of the stuck list.
 pub fn stuck_queries(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery> {
@@ -176,13 +188,14 @@ pub fn stuck_queries(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery
         store: "COALESCE(o.store_id, i.store_id)",
         end,
     };
-    let orders = |kind, sql, bound: Duration| StuckQuery {
+    let orders = |kind, sql, bound: Duration, end| StuckQuery {
         kind,
         sql,
         bound: Some(now - bound),
         store: "o.store_id",
-        end: " ORDER BY o.accept_by LIMIT ",
+        end,
     };
+    let standing = |sql, bound| orders(StuckKind::OrderIdle, sql, bound, " ORDER BY o.id LIMIT ");
     let outbox = |kind, sql, bound, end| StuckQuery {
         kind,
         sql,
@@ -224,9 +237,13 @@ pub fn stuck_queries(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery
             limits.callback,
             " ORDER BY c.received_at LIMIT ",
         ),
-        orders(StuckKind::OrderOverdue, OVERDUE, OVERDUE_AFTER),
         orders(
-            StuckKind::OrderIdle,
+            StuckKind::OrderOverdue,
+            OVERDUE,
+            OVERDUE_AFTER,
+            " ORDER BY o.accept_by LIMIT ",
+        ),
+        standing(
             // Leaves out orders that the sweep will take for delivered.
             idle!(
                 "accepted",
@@ -235,9 +252,9 @@ pub fn stuck_queries(limits: &StuckLimits, now: DateTime<Utc>) -> Vec<StuckQuery
             ),
             limits.accepted,
         ),
-        orders(StuckKind::OrderIdle, idle!("preparing"), limits.preparing),
-        orders(StuckKind::OrderIdle, idle!("ready"), limits.ready),
-        orders(StuckKind::OrderIdle, idle!("dispatched"), limits.dispatched),
+        standing(idle!("preparing"), limits.preparing),
+        standing(idle!("ready"), limits.ready),
+        standing(idle!("dispatched"), limits.dispatched),
         outbox(StuckKind::OutboxParked, OUTBOX_PARKED, None, any),
         outbox(
             StuckKind::OutboxLate,
@@ -281,11 +298,18 @@ pub(crate) async fn run_query<A: QueryOutput>(
 ) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
     let bound = stuck.bound.unwrap_or_default();
+    let last_id = last_id_at(bound);
     let mut query = Statement::new(tx, sql_prefix);
-    let mut pieces = stuck.sql.split('?');
-    query.push(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        query.push_bind(bound).push(piece);
+    for (at, piece) in stuck.sql.split('?').enumerate() {
+        if at > 0 {
+            query.push_bind(bound);
+        }
+        for (at, part) in piece.split("{id}").enumerate() {
+            if at > 0 {
+                query.push_bind(last_id);
+            }
+            query.push(part);
+        }
     }
     if let Some(stores) = stores {
         query.push(" AND ").push(stuck.store).push(" IN (");

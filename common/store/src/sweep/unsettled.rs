@@ -106,18 +106,43 @@ pub async fn unsettled_orders(
     }
     let mut orders = Vec::new();
     for status in UNACCEPTED {
-        let found: Vec<OrderId> = fetch_scalars!(
-            tx,
-            UNSETTLED,
-            status,
-            after,
-            last.unwrap_or(OrderId::MAX),
-            now
-        );
-        orders.extend(found);
+        let last = last.unwrap_or(OrderId::MAX);
+        orders.extend(unsettled_between(tx, status, (after, last), now).await?);
     }
     Ok(Unsettled {
         orders,
         continue_after: last,
     })
+}
+
+/// Does the same for the newest `max_examined` orders of each status, so that what was lost just now is found at once,
+/// however many orders wait.
+pub async fn newest_unsettled(
+    tx: &mut Tx,
+    now: DateTime<Utc>,
+    max_examined: u32,
+) -> Result<Vec<OrderId>> {
+    let mut orders = Vec::new();
+    for status in UNACCEPTED {
+        let before: Option<OrderId> = fetch_optional_scalar!(
+            tx,
+            "SELECT id FROM orders /*! FORCE INDEX (orders_of_status) */ WHERE status = ? AND id < ? \
+             ORDER BY id DESC LIMIT 1 OFFSET ?",
+            status,
+            OrderId::MAX,
+            max_examined
+        );
+        let after = before.unwrap_or(OrderId::MIN);
+        orders.extend(unsettled_between(tx, status, (after, OrderId::MAX), now).await?);
+    }
+    Ok(orders)
+}
+
+async fn unsettled_between(
+    tx: &mut Tx,
+    status: &'static str,
+    (after, last): (OrderId, OrderId),
+    now: DateTime<Utc>,
+) -> Result<Vec<OrderId>> {
+    Ok(fetch_scalars!(tx, UNSETTLED, status, after, last, now))
 }
