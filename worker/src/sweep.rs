@@ -1,6 +1,8 @@
 //! The reconciler: finds due work that nobody holds, whatever was lost. It always runs, with or without a broker; its
 //! steps are idempotent and independent of each other.
 
+mod gauges;
+
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -9,7 +11,6 @@ use chrono::{DateTime, Utc};
 use domain::{
     hint::Hint,
     ids::{CallbackId, IntegratorId, OrderId, StoreId},
-    stuck::StuckKind,
 };
 use ledger::{
     Ledger,
@@ -19,6 +20,7 @@ use platform::metrics::Metrics;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use self::gauges::Pace;
 use crate::{lanes::Lanes, membership::Membership};
 
 /// Minimum time between two hints about the same integrator.
@@ -31,9 +33,12 @@ const DELIVERY_INTERVAL: Duration = Duration::from_secs(60);
 const TALLY_INTERVAL: Duration = Duration::from_secs(30);
 /// Interval of the look for listeners that nobody claims for any more; it reads all integrators.
 const LISTENERS_INTERVAL: Duration = Duration::from_secs(30);
-const GAUGES_INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum rows of one kind that one sweep examines without knowing that there is something to do.
+/// Maximum callbacks without an order, and orders of each status after a sweep that settled some, that one sweep
+/// examines without knowing that there is something to do.
 const MAX_EXAMINED: u32 = 2048;
+/// Maximum orders of each status that a sweep examines otherwise: from where the last one ended, and of the newest.
+const EXAMINED_IN_TURN: u32 = 512;
+const EXAMINED_NEWEST: u32 = 256;
 
 #[derive(Debug)]
 pub(crate) struct Sweep {
@@ -59,6 +64,8 @@ pub(crate) struct Memory {
     hinted_last: Option<IntegratorId>,
     /// Cursor over the orders that wait for acceptance, if there are more than one sweep examines.
     settled_last: Option<OrderId>,
+    /// True if the last sweep settled orders, so that there may be more.
+    has_settled: bool,
     /// Cursor over the callbacks that wait for their reference, if there are more than one sweep examines.
     matched_last: Option<CallbackId>,
     /// Time of the last sweep that took the other workers' parts too.
@@ -70,7 +77,7 @@ pub(crate) struct Memory {
     tallied_at: Option<DateTime<Utc>>,
     /// Cursor over the stores, if there are more than one sweep tallies.
     tallied_last: Option<StoreId>,
-    gauged_at: Option<DateTime<Utc>>,
+    gauges: Pace,
 }
 
 /// Counts of what one sweep changed.
@@ -148,19 +155,47 @@ impl Sweep {
         swept
     }
 
+    /// Looks for orders to settle that are to be found by examining all that wait. One worker does so, and the others now
+    /// and then: it costs the database about as much for orders that wait as for those to settle. With many waiting,
+    /// the newest are examined each time, and the others in turn.
     async fn settle_orders(&self, part: Part) -> u32 {
-        let after = self.memory.lock().settled_last;
-        let settled = self
+        if part.rank > 0 {
+            return 0;
+        }
+        let (after, is_quick) = {
+            let memory = self.memory.lock();
+            (memory.settled_last, memory.has_settled)
+        };
+        let examined = if is_quick {
+            MAX_EXAMINED
+        } else {
+            EXAMINED_IN_TURN
+        };
+        let in_turn = self
             .ledger
-            .settle_unsettled_orders(after, MAX_EXAMINED, part);
-        let (settled, last) = ok_or_default("unsettled_orders", settled.await);
-        self.memory.lock().settled_last = last;
+            .settle_unsettled_orders(after, examined, Part::WHOLE);
+        let (mut settled, last) = ok_or_default("unsettled_orders", in_turn.await);
+        if after.is_some() || last.is_some() {
+            // The turn did not have all of them.
+            let newest = self
+                .ledger
+                .settle_newest_orders(EXAMINED_NEWEST, Part::WHOLE);
+            settled += ok_or_default("newest_unsettled_orders", newest.await);
+        }
+        let mut memory = self.memory.lock();
+        (memory.settled_last, memory.has_settled) = (last, settled > 0);
         settled
     }
 
+    /// Matches references in the same way.
     async fn match_references(&self, part: Part) -> u32 {
+        if part.rank > 0 {
+            return 0;
+        }
         let after = self.memory.lock().matched_last;
-        let matched = self.ledger.match_references(after, MAX_EXAMINED, part);
+        let matched = self
+            .ledger
+            .match_references(after, MAX_EXAMINED, Part::WHOLE);
         let (matched, last) = ok_or_default("references", matched.await);
         self.memory.lock().matched_last = last;
         matched
@@ -290,29 +325,6 @@ impl Sweep {
             memory.tallied_at = None;
         }
         walk.orders
-    }
-
-    async fn set_gauges_if_due(&self) {
-        let now = self.ledger.clock().now();
-        if !is_due(&mut self.memory.lock().gauged_at, now, GAUGES_INTERVAL) {
-            return;
-        }
-        for (state, count) in ok_or_default("handoff_counts", self.ledger.handoff_counts().await) {
-            let handoffs = &self.metrics.handoffs;
-            handoffs.with_label_values(&[state.as_str()]).set(count);
-        }
-        if let Ok(count_open_breakers) = self.ledger.count_open_breakers().await {
-            self.metrics.breakers_open.set(count_open_breakers);
-        }
-        let Ok(stuck) = self.ledger.stuck().await else {
-            // The steps above have logged that the database is unavailable.
-            return;
-        };
-        for kind in StuckKind::ALL {
-            let count = stuck.iter().filter(|one| one.kind == *kind).count();
-            let gauge = self.metrics.stuck.with_label_values(&[kind.as_str()]);
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
     }
 
     fn count(&self, swept: &SweepCounts) {

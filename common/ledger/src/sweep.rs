@@ -1,6 +1,7 @@
 //! The reconciler's steps: each finds its work by a query, takes its own locks, and is idempotent.
 
 mod deliver;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -248,34 +249,6 @@ impl Ledger {
             }
         }
         Ok(applied)
-    }
-
-    /// Accepts or fails orders that wait although every integrator has confirmed or failed, among the next
-    /// `max_examined` of each status after `after`; returns their number, and the order after which the next call goes
-    /// on.
-    #[crate::boxed]
-    pub async fn settle_unsettled_orders(
-        &self,
-        after: Option<OrderId>,
-        max_examined: u32,
-        part: Part,
-    ) -> Result<(u32, Option<OrderId>)> {
-        let found = {
-            let mut tx = self.inner.db.read().await?;
-            store::sweep::unsettled_orders(&mut tx, self.inner.clock.now(), after, max_examined)
-                .await?
-        };
-        let mut steps = Steps::new(Walk {
-            part,
-            limit: max_examined,
-        });
-        for order in found.orders {
-            if steps.takes(order.uuid()) {
-                let settled = self.settle_order(order).await;
-                steps.note("unsettled order", order.uuid(), &settled);
-            }
-        }
-        Ok((steps.done(), found.continue_after))
     }
 
     /// Attaches callbacks whose reference has become known to their order, among the next `max_examined` after `after`,

@@ -84,7 +84,7 @@ metrics! {
     order_acceptance_seconds: Histogram, "expediter_order_acceptance_seconds", [],
         "Time from the placement of an order to its acceptance.", buckets LONG_SECONDS;
     outbox_waiting: IntGauge, "expediter_outbox_waiting", [],
-        "Unpublished outbox rows, as of the last sweep.";
+        "Unpublished outbox rows, as of the last sweep; 10000 if there are at least so many.";
     outbox_oldest_seconds: IntGauge, "expediter_outbox_oldest_seconds", [],
         "Age of the oldest unpublished outbox row.";
     publishes: IntCounterVec, "expediter_publishes_total", ["result"],
@@ -94,13 +94,13 @@ metrics! {
     attempt_seconds: Histogram, "expediter_attempt_seconds", [],
         "Time from the first byte of an attempt to its outcome.", buckets SHORT_SECONDS;
     handoffs: IntGaugeVec, "expediter_handoffs", ["state"],
-        "Handoffs that are not closed, by state, as of the last sweep.";
+        "Handoffs that are not closed, by state. One worker counts them for all; the others do not have it.";
     given_up: IntCounterVec, "expediter_given_up_total", ["reason"],
         "Handoffs that failed permanently, by reason: attempts_used_up, refused, gone, deadline, integrator_disabled.";
     integrators_disabled: IntCounterVec, "expediter_integrators_disabled_total", ["reason"],
         "Integrators disabled automatically, by reason: gone (responded 410), failing. Each needs an operator.";
     breakers_open: IntGauge, "expediter_breakers_open", [],
-        "Enabled integrators with an open circuit breaker, as of the last sweep.";
+        "Enabled integrators with an open circuit breaker. One worker counts them for all; the others have 0.";
     lanes_in_flight: IntGauge, "expediter_lanes_in_flight", [],
         "Attempts currently running in this process.";
     workers_live: IntGauge, "expediter_workers_live", [],
@@ -110,7 +110,7 @@ metrics! {
     sweep_findings: IntCounterVec, "expediter_sweep_findings_total", ["kind"],
         "Repairs made by the reconciler, by kind. Steady growth means that another component loses work.";
     stuck: IntGaugeVec, "expediter_stuck", ["kind"],
-        "Entries of GET /stuck, by kind. Anything but 0 needs an operator.";
+        "Entries of GET /stuck, by kind. Anything but 0 needs an operator. One worker counts them for all; the others do not have it.";
     sockets_open: IntGauge, "expediter_sockets_open", [],
         "Live channels open in this process, on WebSockets and as event streams.";
     event_streams_open: IntGauge, "expediter_event_streams_open", [],

@@ -10,6 +10,7 @@ use domain::{
     status::OrderStatus,
 };
 use ledger::testing::TestLedger;
+use platform::metrics::Metrics;
 use tokio::sync::Notify;
 
 use super::scene::{Scene, SceneOptions, eventually};
@@ -218,5 +219,28 @@ async fn a_worker_that_ends_in_order_is_counted_no_more(house: TestLedger) {
     other_worker.leave().await;
     assert_eq!(scene.ledger.workers().await.unwrap().len(), 1);
     scene.until_shared_with(&[]).await;
+    scene.end().await;
+}
+
+#[each_database]
+async fn one_worker_counts_the_gauges_for_both_and_the_one_that_is_left_takes_over(
+    house: TestLedger,
+) {
+    let (scene, other_worker) = Scene::with_two_workers(house).await;
+    let counts = |metrics: &Metrics| {
+        let text = metrics.render();
+        ["expediter_handoffs{", "expediter_stuck{"].map(|gauge| text.contains(gauge))
+    };
+    scene.worker.sweep_once().await;
+    other_worker.worker.sweep_once().await;
+    let mut counted = [counts(&scene.metrics), counts(&other_worker.metrics)];
+    counted.sort_unstable();
+    assert_eq!(counted, [[false; 2], [true; 2]]);
+    other_worker.leave().await;
+    scene.until_shared_with(&[]).await;
+    // However long the counts took.
+    scene.house.clock.advance(Duration::from_secs(60));
+    scene.worker.sweep_once().await;
+    assert_eq!(counts(&scene.metrics), [true; 2]);
     scene.end().await;
 }

@@ -78,3 +78,24 @@ async fn a_reference_that_nobody_knows_is_not_looked_at_one_by_one(house: TestLe
     let known = known.callbacks;
     assert_eq!((known.len(), known[0].reference.as_str()), (1, "K-2"));
 }
+
+#[each_database]
+async fn the_newest_orders_are_settled_however_many_wait_before_them(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        house.clock.advance(Duration::from_secs(1));
+        orders.push(scene.order().await.id);
+    }
+    let newest = house.ledger.settle_newest_orders(2, Part::WHOLE);
+    assert_eq!(newest.await.unwrap(), 2);
+    let mut statuses = Vec::new();
+    for order in orders {
+        statuses.push(scene.status(order).await);
+    }
+    let [pending, accepted] = [OrderStatus::Pending, OrderStatus::Accepted];
+    assert_eq!(statuses, [pending, accepted, accepted]);
+    let newest = house.ledger.settle_newest_orders(2, Part::WHOLE);
+    assert_eq!(newest.await.unwrap(), 1);
+    scene.assert_audit_clean().await;
+}
