@@ -13,7 +13,7 @@ use domain::{
 };
 use ledger::Ledger;
 use platform::metrics::Metrics;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 
 use crate::{
     protocol::{EventFrame, SessionHello},
@@ -121,15 +121,10 @@ impl Hub {
         if last.is_some_and(|last| last != epoch) {
             tracing::warn!(%epoch, "the ledger has a new epoch; all live channels begin anew");
             self.streams().clear();
+            self.0.stores.forget_numbers();
             self.0.restarts.send_modify(|restarts| *restarts += 1);
         }
         Ok(())
-    }
-
-    /// Records that the ledger lacks a number that was sent, and makes [`Self::missed`] return, to find out why.
-    pub(crate) fn suspect(&self, stream: StreamId, seq: i64) {
-        self.0.ledger.note_number(stream, seq);
-        self.note_gap();
     }
 
     /// Handles an event from the feed.
@@ -205,8 +200,14 @@ impl Hub {
         }
     }
 
+    /// Waits until one more read of the ledger may begin; it lasts as long as the permit.
+    pub(crate) async fn read_permit(&self) -> Option<SemaphorePermit<'_>> {
+        // Never closed.
+        self.0.reads.acquire().await.ok()
+    }
+
     async fn read_after(&self, stream: &Stream, head: i64) -> ledger::Result<Vec<Event>> {
-        let _permit = self.0.reads.acquire().await;
+        let _permit = self.read_permit().await;
         let ledger = &self.0.ledger;
         ledger.events_after(stream.id(), head, PAGE).await
     }

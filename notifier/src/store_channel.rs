@@ -8,7 +8,7 @@ use domain::{
     account::Account,
     ids::{StoreId, StreamId},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use crate::{
     Notifier,
@@ -35,8 +35,9 @@ pub(crate) struct StoreChannel {
     ticket_holder: TicketHolder,
     /// Written by the hub when the epoch ended in which the snapshot was made.
     restarts: watch::Receiver<u64>,
-    /// Order number up to which `progress` has the stream of every order that had not ended. A stream without progress
-    /// began after it, or had ended: judged by numbers, because a commit may take any time.
+    /// The store's last order number in the snapshot: `progress` has the stream of every order up to it that had not
+    /// ended. A stream without progress began after it, or had ended: judged by numbers, because a commit may take any
+    /// time.
     numbered: i64,
     /// Time of the snapshot minus [`MARGIN`]; on streams that had ended before it, only newer events are sent.
     since: DateTime<Utc>,
@@ -44,7 +45,6 @@ pub(crate) struct StoreChannel {
     /// Number of streams beyond which the channel starts over.
     max_streams: usize,
     page: VecDeque<(StreamId, EventFrame)>,
-    check_at: Instant,
 }
 
 /// Progress of one stream on this channel.
@@ -81,7 +81,6 @@ impl StoreChannel {
             progress: HashMap::new(),
             max_streams: MAX_LATER_STREAMS,
             page: VecDeque::new(),
-            check_at: Instant::now(),
         };
         let hello = channel.snapshot().await?;
         Ok((channel, hello))
@@ -91,12 +90,10 @@ impl StoreChannel {
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Close> {
         loop {
             if self.progress.len() > self.max_streams
+                || self.listener.begins_anew()
                 || self.restarts.has_changed().unwrap_or(false)
             {
                 return Ok(Some(self.snapshot().await?));
-            }
-            if self.check_at <= Instant::now() {
-                self.check().await?;
             }
             if let Some((stream, event_frame)) = self.page.pop_front() {
                 self.know(stream, &event_frame).await?;
@@ -137,7 +134,6 @@ impl StoreChannel {
         tokio::select! {
             _ = restarts.changed() => {}
             () = self.listener.arrived() => {}
-            () = tokio::time::sleep_until(self.check_at) => {}
         }
     }
 
@@ -225,40 +221,15 @@ impl StoreChannel {
         self.progress = others.chain(shown).collect();
         self.max_streams = self.progress.len() + MAX_LATER_STREAMS;
         self.numbered = snapshot.last_number;
-        self.check_at = Instant::now() + self.notifier.0.settings.check_interval;
+        let heads: Vec<(StreamId, i64)> = snapshot
+            .heads
+            .iter()
+            .chain(&snapshot.other_heads)
+            .copied()
+            .collect();
+        self.listener.note_snapshot(&heads, snapshot.last_number);
         let hello = protocol::store_snapshot(&snapshot);
         Ok(protocol::with_epoch(hello, snapshot.epoch).into())
-    }
-
-    /// Compares the streams with the ledger, to find events that the feed lost.
-    async fn check(&mut self) -> Result<(), Close> {
-        self.check_at = Instant::now() + self.notifier.0.settings.check_interval;
-        let (store, numbered) = (self.store, self.numbered);
-        let known: Vec<StreamId> = self.progress.keys().copied().collect();
-        let read = self.notifier.read(async |ledger| {
-            let heads = ledger.stream_heads(&known).await?;
-            let later = ledger.streams_after_number(store, numbered).await?;
-            Ok((heads, later))
-        });
-        let (heads, later) = match read.await {
-            // The next check finds the same; the channel stays open while the ledger is unavailable.
-            Err(Close::TryAgain) => return Ok(()),
-            read => read?,
-        };
-        self.numbered = later.last_number;
-        let read: HashMap<StreamId, i64> = heads.iter().copied().collect();
-        for (stream, place) in &self.progress {
-            if place.position > read.get(stream).copied().unwrap_or(0) {
-                self.notifier.0.hub.suspect(*stream, place.position);
-            }
-        }
-        // A stream without progress is told from its first event on.
-        for (stream, seq) in heads.into_iter().chain(later.heads) {
-            if self.progress.entry(stream).or_default().position < seq {
-                self.listener.reached(stream, seq);
-            }
-        }
-        Ok(())
     }
 
     async fn read_ahead(&mut self, stream: StreamId, position: i64, seq: i64) -> Result<(), Close> {

@@ -14,21 +14,45 @@ use tokio::sync::{Notify, watch};
 
 use crate::protocol::EventFrame;
 
-/// Stores that a screen shows, with their screens' queues. Shared because channels add and remove queues and the feed
-/// task fills them; guarded by the mutex, never held across an await. Cheap to clone.
+/// Number of streams of a store that are known beyond those of its screens' snapshots. With more, the screens begin
+/// anew with snapshots, which no longer have those that have ended.
+const MAX_LATER_STREAMS: usize = 5000;
+
+/// Stores that a screen shows. Shared because channels add and remove queues, the feed task fills them, and the
+/// reconcile task compares the streams with the ledger; guarded by the mutex, never held across an await. Cheap to
+/// clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stores(Arc<Mutex<HashMap<StoreId, Vec<Arc<ScreenQueue>>>>>);
+pub(crate) struct Stores(Arc<Mutex<HashMap<StoreId, ShownStore>>>);
+
+/// Store with a screen.
+#[derive(Debug, Default)]
+struct ShownStore {
+    screens: Vec<Arc<ScreenQueue>>,
+    known: KnownStreams,
+}
+
+/// Streams of a store as its screens know them, or have them queued: compared with the ledger once for all of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct KnownStreams {
+    /// Highest number of each stream that every screen has or was queued.
+    pub(crate) heads: HashMap<StreamId, i64>,
+    /// Order number up to which `heads` has the stream of every order that had not ended at the snapshots; `None`
+    /// before the first one.
+    pub(crate) numbered: Option<i64>,
+    /// Number of streams of the largest snapshot.
+    of_snapshot: usize,
+    /// Shared with the copies that the reconcile task compares, to tell them from those that replaced these.
+    token: Arc<()>,
+}
 
 impl Stores {
     /// Subscribes to a store; no later event is missed unless the feed loses it. Of events that find no room only the
     /// number is queued.
     pub(crate) fn listen(&self, store: StoreId, room: QueueRoom) -> StoreListener {
         let queue = Arc::new(ScreenQueue::new(room));
-        self.0
-            .lock()
-            .entry(store)
-            .or_default()
-            .push(Arc::clone(&queue));
+        let mut stores = self.0.lock();
+        let shown = stores.entry(store).or_default();
+        shown.screens.push(Arc::clone(&queue));
         StoreListener {
             stores: self.clone(),
             store,
@@ -38,14 +62,79 @@ impl Stores {
 
     /// Queues an event from the feed for each screen of its store.
     pub(crate) fn handle_event(&self, event: &Event) {
-        let stores = self.0.lock();
-        let Some(screens) = stores.get(&event.store_id) else {
+        let mut stores = self.0.lock();
+        let Some(shown) = stores.get_mut(&event.store_id) else {
             return;
         };
+        shown.known.reach(event.stream, event.seq);
         let event_frame = Arc::new(EventFrame::new(event));
-        for screen in screens {
+        for screen in &shown.screens {
             screen.push(event.stream, Arc::clone(&event_frame));
         }
+    }
+
+    /// Returns the stores with a screen that has its snapshot, and their streams.
+    pub(crate) fn known(&self) -> Vec<(StoreId, KnownStreams)> {
+        let stores = self.0.lock();
+        let known = stores
+            .iter()
+            .filter(|(_, shown)| shown.known.numbered.is_some());
+        known
+            .map(|(store, shown)| (*store, shown.known.clone()))
+            .collect()
+    }
+
+    /// Notes the last numbers of streams that were read from the ledger after `known` was taken, and the order number
+    /// up to which they are complete, and tells the screens of those that are ahead.
+    pub(crate) fn compare(
+        &self,
+        store: StoreId,
+        known: &KnownStreams,
+        heads: impl IntoIterator<Item = (StreamId, i64)>,
+        numbered: i64,
+    ) {
+        let mut stores = self.0.lock();
+        let Some(shown) = stores.get_mut(&store) else {
+            return;
+        };
+        if !Arc::ptr_eq(&shown.known.token, &known.token) {
+            return;
+        }
+        for (stream, seq) in heads {
+            if shown.known.reach(stream, seq) {
+                for screen in &shown.screens {
+                    screen.queued.lock().reach(stream, seq);
+                    screen.arrived.notify_one();
+                }
+            }
+        }
+        if let Some(known) = &mut shown.known.numbered {
+            *known = numbered.max(*known);
+        }
+        if shown.known.heads.len() > shown.known.of_snapshot + MAX_LATER_STREAMS {
+            shown.known = KnownStreams::default();
+            for screen in &shown.screens {
+                screen.queued.lock().begins_anew = true;
+                screen.arrived.notify_one();
+            }
+        }
+    }
+
+    /// Forgets all numbers, because they count no more; the screens' next snapshots bring new ones.
+    pub(crate) fn forget_numbers(&self) {
+        for shown in self.0.lock().values_mut() {
+            shown.known = KnownStreams::default();
+        }
+    }
+}
+
+impl KnownStreams {
+    /// Notes that a stream has reached a number; returns false if that was known.
+    fn reach(&mut self, stream: StreamId, seq: i64) -> bool {
+        let known = self.heads.entry(stream).or_insert(0);
+        let is_news = *known < seq;
+        *known = seq.max(*known);
+        is_news
     }
 }
 
@@ -80,6 +169,8 @@ struct Queued {
     bytes: usize,
     /// Highest number of each stream up to which events must be read from the ledger.
     reached: BTreeMap<StreamId, i64>,
+    /// True if the screen has to begin anew with a snapshot.
+    begins_anew: bool,
 }
 
 /// Next item for a screen.
@@ -101,14 +192,33 @@ impl StoreListener {
         Some(Next::Reached(stream, seq))
     }
 
-    /// Records that the ledger has events up to `seq` on a stream.
+    /// Records that the ledger has more events, up to `seq`, on a stream.
     pub(crate) fn reached(&self, stream: StreamId, seq: i64) {
         self.queue.queued.lock().reach(stream, seq);
+    }
+
+    /// Returns true if the screen has to begin anew with a snapshot.
+    pub(crate) fn begins_anew(&self) -> bool {
+        self.queue.queued.lock().begins_anew
     }
 
     /// Empties the queue.
     pub(crate) fn clear(&self) {
         *self.queue.queued.lock() = Queued::default();
+    }
+
+    /// Notes the streams of the screen's snapshot, and the store's last order number in it.
+    pub(crate) fn note_snapshot(&self, heads: &[(StreamId, i64)], numbered: i64) {
+        let mut stores = self.stores.0.lock();
+        let Some(shown) = stores.get_mut(&self.store) else {
+            return;
+        };
+        for (stream, seq) in heads {
+            shown.known.reach(*stream, *seq);
+        }
+        // An older one stays: the streams after it are not complete, and screens may lack them.
+        shown.known.numbered.get_or_insert(numbered);
+        shown.known.of_snapshot = shown.known.of_snapshot.max(heads.len());
     }
 
     /// Waits for an event. Cancel-safe.
@@ -130,7 +240,8 @@ impl StoreListener {
 impl Drop for StoreListener {
     fn drop(&mut self) {
         let mut stores = self.stores.0.lock();
-        if let Some(screens) = stores.get_mut(&self.store) {
+        if let Some(shown) = stores.get_mut(&self.store) {
+            let screens = &mut shown.screens;
             screens.retain(|screen| !Arc::ptr_eq(screen, &self.queue));
             if screens.is_empty() {
                 stores.remove(&self.store);
