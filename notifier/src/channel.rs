@@ -44,7 +44,7 @@ pub(crate) struct Channel {
     /// Epoch in which the numbers count, as the client was told last.
     epoch: Option<EpochId>,
     /// Events read ahead from the ledger.
-    page: VecDeque<EventFrame>,
+    page: VecDeque<Arc<EventFrame>>,
     /// Hash of the client's guest key, if it gave one.
     guest_hash: Option<[u8; 32]>,
     /// Signals of the session's store, if the client asked for them.
@@ -77,7 +77,12 @@ impl Channel {
         after: Option<ResumePoint>,
         guest_key: Option<&str>,
     ) -> Result<(Self, Frame), Close> {
-        let read = notifier.read(async |ledger| ledger.session_by_code(code).await);
+        let inner = &notifier.0;
+        let read = inner
+            .sessions
+            .read(sha256(code.as_bytes()), &inner.reads, async || {
+                read_or_close(inner.ledger.session_by_code(code).await)
+            });
         let session = readable(notifier, read.await?)?;
         let place = notifier.place_for(Holder::Session(session.id))?;
         // Subscribed before the first frame is read, so that no event is lost in between.
@@ -285,12 +290,16 @@ impl Channel {
     }
 
     async fn resume(&mut self, point: ResumePoint) -> Result<Frame, Close> {
-        let stream = self.listener.stream();
-        let read = self
-            .notifier
-            .read(async |ledger| ledger.stream_position(stream).await);
-        let (head, epoch) = read.await?.ok_or(Close::NotFound)?;
-        let after = point.after;
+        let (stream, after) = (self.listener.stream(), point.after);
+        let (head, epoch) = match self.listener.position_from(after) {
+            Some(position) => position,
+            None => {
+                let read = self
+                    .notifier
+                    .read(async |ledger| ledger.stream_position(stream).await);
+                read.await?.ok_or(Close::NotFound)?
+            }
+        };
         // From the beginning on, no number has to count.
         let counts = after == 0 || (epoch.is_some() && point.epoch == epoch);
         // Also for a number that was never assigned.
@@ -345,7 +354,7 @@ impl Channel {
         let wanted = self.position + 1;
         while let Some(event_frame) = self.page.pop_front() {
             if event_frame.seq == wanted {
-                return Some(Arc::new(event_frame));
+                return Some(event_frame);
             }
         }
         self.listener.recent(wanted)
@@ -355,11 +364,16 @@ impl Channel {
     async fn read_ahead(&mut self) -> Result<bool, Close> {
         let (stream, position) = (self.listener.stream(), self.position);
         let max_bytes = self.notifier.0.settings.client_queue_bytes;
-        let read = self.notifier.read(async |ledger| {
-            let events = ledger.events_within(stream, position, PAGE, max_bytes);
-            events.await
-        });
-        self.page = read.await?.iter().map(EventFrame::new).collect();
+        let read = async {
+            let read = self.notifier.read(async |ledger| {
+                let events = ledger.events_within(stream, position, PAGE, max_bytes);
+                events.await
+            });
+            let event_frames = read.await?;
+            let event_frames = event_frames.iter().map(EventFrame::new).map(Arc::new);
+            Ok::<_, Close>(event_frames.collect())
+        };
+        self.page = self.listener.page(position, read).await?.into();
         let first = self.page.front();
         Ok(first.is_some_and(|event| event.seq == position + 1))
     }
@@ -396,9 +410,13 @@ impl Notifier {
         read: impl AsyncFnOnce(&ledger::Ledger) -> ledger::Result<T>,
     ) -> Result<T, Close> {
         let _permit = self.0.reads.acquire().await.map_err(|_| Close::Restart)?;
-        read(&self.0.ledger).await.map_err(|error| {
-            tracing::warn!(%error, "reading the ledger for a live channel failed");
-            Close::TryAgain
-        })
+        read_or_close(read(&self.0.ledger).await)
     }
+}
+
+fn read_or_close<T>(read: ledger::Result<T>) -> Result<T, Close> {
+    read.map_err(|error| {
+        tracing::warn!(%error, "reading the ledger for a live channel failed");
+        Close::TryAgain
+    })
 }

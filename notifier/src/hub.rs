@@ -253,6 +253,25 @@ impl Listener {
         self.updates.borrow().head.unwrap_or(0)
     }
 
+    /// Returns the stream's head, and the epoch in which it counts, if a client that has number `after` can go on from
+    /// there without a look at the ledger. Both are as new as what the clients who listen already are sent.
+    pub(crate) fn position_from(&self, after: i64) -> Option<(i64, Option<EpochId>)> {
+        let epoch = *self.hub.0.epoch.lock();
+        let head = self.updates.borrow().head?;
+        let is_known = epoch.is_some() && !self.is_void() && after <= head;
+        is_known.then_some((head, epoch))
+    }
+
+    /// Returns the events after number `after`, beginning with the next one if the ledger has it; those that `read`
+    /// returns if no other listener has read them lately.
+    pub(crate) async fn page<E>(
+        &self,
+        after: i64,
+        read: impl Future<Output = Result<Vec<Arc<EventFrame>>, E>>,
+    ) -> Result<Vec<Arc<EventFrame>>, E> {
+        self.stream.page().after(after, read).await
+    }
+
     pub(crate) fn session(&self) -> Option<SessionState> {
         self.updates.borrow().session.clone()
     }

@@ -38,6 +38,10 @@ mod refusal;
 mod serve;
 /// Settings of the notifier.
 mod settings;
+/// Events that clients share.
+mod shared_page;
+/// Reads that clients share.
+mod shared_reads;
 /// Speaks to one client over a WebSocket.
 mod socket;
 /// Which facts of orders only staff see.
@@ -51,6 +55,7 @@ mod ticket_holder;
 use std::sync::Arc;
 
 use broker::Broker;
+use domain::session::Session;
 use ledger::Ledger;
 use platform::metrics::Metrics;
 use poem::{Route, get};
@@ -65,6 +70,7 @@ use self::{
     guest_orders::GuestOrders,
     hub::Hub,
     protocol::Close,
+    shared_reads::SharedReads,
     staff_facts::StaffFacts,
 };
 
@@ -79,6 +85,8 @@ struct Inner {
     settings: NotifierSettings,
     hub: Hub,
     guest_orders: GuestOrders,
+    /// Sessions by the hashes of their codes.
+    sessions: SharedReads<[u8; 32], Option<Session>>,
     staff_facts: StaffFacts,
     /// Limits the concurrent reads of the ledger, by channels that open and by channels and streams that are behind.
     reads: Arc<Semaphore>,
@@ -111,6 +119,7 @@ impl Notifier {
             ledger,
             metrics,
             guest_orders: GuestOrders::default(),
+            sessions: SharedReads::default(),
             staff_facts: StaffFacts::default(),
             reads,
             stopping: shutdown.stopping().child_token(),

@@ -116,6 +116,9 @@ async fn compare(hub: &Hub, store: StoreId, known: &KnownStreams) -> Result<bool
 async fn check(hub: &Hub) -> Result<()> {
     hub.check_epoch().await?;
     let listened = hub.listened();
+    for stream in &listened {
+        stream.page().drop_if_old();
+    }
     let mut went_back = false;
     let (session_streams, others): (Vec<_>, Vec<_>) =
         listened.into_iter().partition(|stream| stream.is_session());

@@ -9,7 +9,10 @@ use std::{
 use domain::ids::StreamId;
 use tokio::sync::watch;
 
-use crate::protocol::{EventFrame, SessionHello};
+use crate::{
+    protocol::{EventFrame, SessionHello},
+    shared_page::SharedPage,
+};
 
 /// Number of recent events held in memory; a listener further behind reads the ledger itself.
 const MAX_RECENT: usize = 32;
@@ -30,6 +33,8 @@ pub(crate) struct Stream {
     /// The session's snapshot that is being sent to some clients. Whoever makes a newer one holds the lock, so that all
     /// others wait for that one.
     hello: tokio::sync::Mutex<Weak<SessionHello>>,
+    /// Events for clients that are behind.
+    page: SharedPage,
 }
 
 /// State whose changes wake the listeners.
@@ -67,7 +72,13 @@ impl Stream {
             state: Mutex::default(),
             updates: watch::Sender::default(),
             hello: tokio::sync::Mutex::default(),
+            page: SharedPage::default(),
         }
+    }
+
+    /// Returns the events that were read for a client that was behind.
+    pub(crate) fn page(&self) -> &SharedPage {
+        &self.page
     }
 
     /// Returns a snapshot of the session that is not behind the head; makes one by `make` if no client is being sent one.
