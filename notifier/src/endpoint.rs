@@ -25,8 +25,8 @@ use crate::{
     socket,
 };
 
-/// Read buffer per socket; the default of 128 KiB would be most of a socket's memory.
-const READ_BUFFER_BYTES: usize = 4096;
+/// Read buffer per socket, which grows for a longer message; the default of 128 KiB would be most of a socket's memory.
+const READ_BUFFER_BYTES: usize = 512;
 /// Maximum length of a message in the WebSocket library. A longer one cannot be answered with a close frame, because
 /// the rest of it is never read.
 const MAX_READ_BYTES: usize = 65_536;

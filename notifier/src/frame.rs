@@ -12,8 +12,8 @@ use tokio_tungstenite::tungstenite::{
     },
 };
 
-/// Maximum bytes of a fragment, which a connection copies before it sends them.
-const MAX_FRAGMENT_BYTES: usize = 8192;
+/// Maximum bytes of a fragment, which a connection copies before it sends them. It keeps room for the longest one.
+const MAX_FRAGMENT_BYTES: usize = 4096;
 
 /// Text message for one client, as an iterator over its fragments on a WebSocket.
 #[derive(Clone, Debug, Default)]

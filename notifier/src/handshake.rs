@@ -51,7 +51,7 @@ pub(crate) async fn open(
         } => {
             let opened = Channel::for_session(notifier, &code, after, guest_key.as_deref());
             let (channel, hello) = opened.await?;
-            return Ok((OpenChannel::One(channel), hello));
+            return Ok((OpenChannel::One(Box::new(channel)), hello));
         }
         ChannelRequest::Ticketed {
             subject,
@@ -65,10 +65,10 @@ pub(crate) async fn open(
     let opened = match subject {
         TicketSubject::Order(id) => Channel::for_order(notifier, id, &account, after)
             .await
-            .map(|(channel, hello)| (OpenChannel::One(channel), hello)),
+            .map(|(channel, hello)| (OpenChannel::One(Box::new(channel)), hello)),
         TicketSubject::Store(id) => StoreChannel::open(notifier, id, &account)
             .await
-            .map(|(channel, hello)| (OpenChannel::Store(channel), hello)),
+            .map(|(channel, hello)| (OpenChannel::Store(Box::new(channel)), hello)),
     };
     opened.map_err(|close| match close {
         // The account is who it says, and the order or store is none of its own: as everywhere in the API, it is told
@@ -116,23 +116,24 @@ async fn authenticate(
 
 /// Channel of any kind.
 pub(crate) enum OpenChannel {
-    One(Channel),
-    Store(StoreChannel),
+    One(Box<Channel>),
+    Store(Box<StoreChannel>),
 }
 
 impl OpenChannel {
     pub(crate) async fn next(&mut self) -> Result<Option<Frame>, Close> {
+        // Boxed here and below, so that an idle connection does not keep room for reads of the ledger.
         match self {
-            Self::One(channel) => channel.next().await,
-            Self::Store(channel) => channel.next().await,
+            Self::One(channel) => Box::pin(channel.next()).await,
+            Self::Store(channel) => Box::pin(channel.next()).await,
         }
     }
 
     /// Refuses if the account could no longer get the ticket that opened the channel.
     pub(crate) async fn check_still_allowed(&self) -> Result<(), Close> {
         match self {
-            Self::One(channel) => channel.check_still_allowed().await,
-            Self::Store(channel) => channel.check_still_allowed().await,
+            Self::One(channel) => Box::pin(channel.check_still_allowed()).await,
+            Self::Store(channel) => Box::pin(channel.check_still_allowed()).await,
         }
     }
 
@@ -168,7 +169,7 @@ impl OpenChannel {
         store: bool,
     ) -> Result<Option<Frame>, Close> {
         match self {
-            Self::One(channel) => channel.set_guest(key, store).await,
+            Self::One(channel) => Box::pin(channel.set_guest(key, store)).await,
             Self::Store(_) => Ok(None),
         }
     }
