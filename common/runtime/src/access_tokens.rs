@@ -1,6 +1,6 @@
 //! Access tokens: JWTs of type `at+jwt` (RFC 9068), HS256.
 
-use std::{sync::Once, time::Duration};
+use std::{collections::HashMap, sync::Once, time::Duration};
 
 use domain::ids::AccountId;
 use jsonwebtoken::{
@@ -9,12 +9,18 @@ use jsonwebtoken::{
     errors::{Error, ErrorKind},
     signature,
 };
-use platform::{clock::Clock, secrets::SigningKey};
+use parking_lot::Mutex;
+use platform::{
+    clock::Clock,
+    secrets::{SigningKey, sha256},
+};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 const TYPE: &str = "at+jwt";
 const AUDIENCE: &str = "expediter";
+/// Maximum number of verified tokens that are remembered, about 1 MiB.
+const MAX_VERIFIED: usize = 10_000;
 
 /// Issues access tokens, and checks them: all processes share the key.
 pub struct AccessTokens {
@@ -23,6 +29,16 @@ pub struct AccessTokens {
     validation: Validation,
     clock: Clock,
     ttl: Duration,
+    /// Account and expiry of tokens that were verified, by their hashes. A token does not change, and neither does the
+    /// key: what was right once is right until it expires. If the account may still get in is not known here.
+    verified: Mutex<HashMap<[u8; 32], Verified>>,
+}
+
+#[derive(Clone, Copy)]
+struct Verified {
+    account: AccountId,
+    /// In seconds since 1970.
+    expires_at: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,6 +65,7 @@ impl AccessTokens {
             validation,
             clock,
             ttl,
+            verified: Mutex::default(),
         }
     }
 
@@ -72,10 +89,36 @@ impl AccessTokens {
     /// Returns the account of a token with a valid signature, type and audience that has not expired.
     #[must_use]
     pub fn check(&self, token: &str) -> Option<AccountId> {
+        let (hash, now) = (sha256(token.as_bytes()), self.clock.now().timestamp());
+        let known = self.verified.lock().get(&hash).copied();
+        let verified = known.or_else(|| self.verify(token))?;
+        if now >= verified.expires_at {
+            return None;
+        }
+        if known.is_none() {
+            self.remember(hash, verified, now);
+        }
+        Some(verified.account)
+    }
+
+    fn verify(&self, token: &str) -> Option<Verified> {
         let token = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation).ok()?;
         let is_ours = token.header.typ.as_deref() == Some(TYPE);
-        let is_fresh = self.clock.now().timestamp() < token.claims.exp;
-        (is_ours && is_fresh).then_some(token.claims.sub)
+        is_ours.then_some(Verified {
+            account: token.claims.sub,
+            expires_at: token.claims.exp,
+        })
+    }
+
+    fn remember(&self, hash: [u8; 32], verified: Verified, now: i64) {
+        let mut all = self.verified.lock();
+        if all.len() >= MAX_VERIFIED {
+            all.retain(|_, one| now < one.expires_at);
+        }
+        if all.len() >= MAX_VERIFIED {
+            all.clear();
+        }
+        all.insert(hash, verified);
     }
 }
 
@@ -169,6 +212,31 @@ mod tests {
         assert_eq!(tokens.check(&token), Some(account));
         clock.advance(Duration::from_secs(1));
         assert_eq!(tokens.check(&token), None);
+    }
+
+    #[test]
+    fn a_bounded_number_of_verified_tokens_is_remembered_and_no_refused_one() {
+        let clock = clock();
+        let tokens = tokens(1, &clock);
+        let account: AccountId = Chance::seeded(1).id(clock.now());
+        let remembered = || tokens.verified.lock().len();
+        let (token, _) = tokens.issue(account).unwrap();
+        assert_eq!((tokens.check("a.b.c"), remembered()), (None, 0));
+        assert_eq!((tokens.check(&token), remembered()), (Some(account), 1));
+        let now = clock.now().timestamp();
+        let until = |expires_at| Verified {
+            account,
+            expires_at,
+        };
+        for n in 0..3 * MAX_VERIFIED {
+            let hash = sha256(&n.to_be_bytes());
+            // Some expire soon, the others keep their places.
+            tokens.remember(hash, until(now + i64::from(n % 2 == 1)), now);
+            assert!(remembered() <= MAX_VERIFIED);
+        }
+        clock.advance(Duration::from_secs(600));
+        let known = remembered();
+        assert_eq!((tokens.check(&token), remembered()), (None, known));
     }
 
     #[test]
