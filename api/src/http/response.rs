@@ -14,14 +14,32 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use crate::http::etag::{IfNoneMatch, tag};
+use crate::http::etag::{IfNoneMatch, tag_of};
 
 /// A response with JSON or without a body. The kind `K` documents it and decides the status.
 #[derive(Debug)]
 pub(crate) struct Answer<T, K> {
-    body: Option<T>,
+    body: Option<Body<T>>,
     headers: Vec<(HeaderName, String)>,
     kind: PhantomData<fn() -> K>,
+}
+
+/// A body, or its text if that was needed for the `ETag`: it is rendered once.
+#[derive(Debug)]
+enum Body<T> {
+    Value(T),
+    Text(String),
+}
+
+impl<T: ToJSON + Send> Body<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Value(value) => Json(value).into_response(),
+            Self::Text(text) => Response::builder()
+                .content_type(Json::<T>::CONTENT_TYPE)
+                .body(text),
+        }
+    }
 }
 
 /// A kind of answer, as the OpenAPI document shows it.
@@ -109,11 +127,12 @@ pub(crate) type Done = Answer<Value, NoContent>;
 impl IfNoneMatch {
     /// Returns the representation, or 304 if the client has it.
     pub(crate) fn answer<T: ToJSON>(&self, body: T) -> Fresh<T> {
-        let etag = tag(&body);
+        let text = body.to_json_string();
+        let etag = tag_of(text.as_bytes());
         if self.matches(&etag) {
             Fresh::empty().tagged(etag)
         } else {
-            Fresh::of(body).tagged(etag)
+            Fresh::new(Some(Body::Text(text))).tagged(etag)
         }
     }
 }
@@ -122,7 +141,7 @@ impl<T, K: Kind> Answer<T, K> {
     /// Returns an answer with a body. It doesn't compile for a kind that never has one.
     pub(crate) fn of(body: T) -> Self {
         const { assert!(K::SHOWN.is_some(), "this kind of answer has no body") }
-        Self::new(Some(body))
+        Self::new(Some(Body::Value(body)))
     }
 
     /// Returns an answer without a body. It doesn't compile for a kind that always has one.
@@ -141,10 +160,14 @@ impl<T, K: Kind> Answer<T, K> {
     where
         T: ToJSON,
     {
-        match self.body.as_ref().map(tag) {
-            Some(etag) => self.tagged(etag),
-            None => self,
-        }
+        let text = match self.body {
+            Some(Body::Value(body)) => body.to_json_string(),
+            Some(Body::Text(text)) => text,
+            None => return self,
+        };
+        let etag = tag_of(text.as_bytes());
+        let body = Some(Body::Text(text));
+        Self { body, ..self }.tagged(etag)
     }
 
     /// Adds an `ETag` that is not the body's own.
@@ -161,7 +184,7 @@ impl<T, K: Kind> Answer<T, K> {
         }
     }
 
-    fn new(body: Option<T>) -> Self {
+    fn new(body: Option<Body<T>>) -> Self {
         Self {
             body,
             headers: Vec::new(),
@@ -178,7 +201,7 @@ impl<T, K: Kind> Answer<T, K> {
 impl<T: ToJSON + Send, K: Kind> IntoResponse for Answer<T, K> {
     fn into_response(self) -> Response {
         let (documented, mut response) = match self.body {
-            Some(body) => (K::SHOWN, Json(body).into_response()),
+            Some(body) => (K::SHOWN, body.into_response()),
             None => (K::EMPTY, Response::default()),
         };
         let status =
