@@ -54,6 +54,10 @@ pub(crate) enum Refusal {
     WithoutIntegrator,
     #[error("a password must have 8 to 200 characters, on the first line of standard input")]
     NotAPassword,
+    #[error("the password {cause}")]
+    EasyPassword {
+        cause: domain::password::PasswordRefused,
+    },
     #[error(
         "demo.mock_users is false, because printing tokens for every role is unsafe in production: enable it in a test \
          environment with --set demo.mock_users=true"

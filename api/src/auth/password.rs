@@ -5,6 +5,7 @@ mod memory;
 use std::sync::Arc;
 
 use argon2::password_hash::{self, PasswordVerifier, phc::PasswordHash};
+use domain::password::normalised;
 use platform::chance::Chance;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -70,7 +71,7 @@ impl HashPermit {
     /// Hashes a new password; returns a PHC string.
     pub(super) async fn hash(self, chance: &Chance, password: &str) -> Result<String, Problem> {
         let salt: [u8; 16] = chance.bytes();
-        let password = password.to_owned();
+        let password = normalised(password).into_owned();
         self.work(move |memory| hash(memory, &password, &salt))
             .await?
             .map_err(Problem::internal)
@@ -84,7 +85,11 @@ impl HashPermit {
     ) -> Result<bool, Problem> {
         let password = password.to_owned();
         self.work(move |memory| {
-            let is_right = verify(memory, &password, hash.as_deref().unwrap_or(DUMMY_HASH));
+            let stored = hash.as_deref().unwrap_or(DUMMY_HASH);
+            let form = normalised(&password);
+            // An earlier version hashed passwords as they were typed.
+            let is_right = verify(memory, &form, stored)
+                || (form != password.as_str() && verify(memory, &password, stored));
             is_right && hash.is_some()
         })
         .await
@@ -139,6 +144,31 @@ mod tests {
         };
         assert!(verify("open sesame").await);
         assert!(!verify("open sesam").await);
+    }
+
+    #[tokio::test]
+    async fn a_password_is_right_however_its_letters_are_written_and_as_an_earlier_version_hashed_it()
+     {
+        let passwords = Passwords::new(1);
+        let (composed, apart) = (
+            "cr\u{e8}me br\u{fb}l\u{e9}e",
+            "cre\u{300}me bru\u{302}le\u{301}e",
+        );
+        let verify = async |password: &str, hash: &str| {
+            let permit = passwords.permit(None).await.unwrap();
+            permit
+                .verify(password, Some(hash.to_owned()))
+                .await
+                .unwrap()
+        };
+        for (new, typed) in [(composed, apart), (apart, composed), (apart, apart)] {
+            let hash = passwords.hash(&Chance::seeded(1), new).await.unwrap();
+            assert!(verify(typed, &hash).await, "{new} {typed}");
+            assert!(!verify("creme brulee", &hash).await);
+        }
+        let as_typed = hash(&ReusedMemory::default(), apart, &[7; 16]).unwrap();
+        assert!(verify(apart, &as_typed).await);
+        assert!(!verify("creme brulee", &as_typed).await);
     }
 
     #[tokio::test]

@@ -136,6 +136,7 @@ impl Accounts {
             new_password,
         } = change.0;
         let username = &caller.account.username;
+        check_password("/new_password", &new_password, username)?;
         let checked = self
             .0
             .authenticator
@@ -185,7 +186,9 @@ impl Accounts {
     /// Create an account
     ///
     /// Operators create any account; managers create staff of their own stores and accounts for these stores'
-    /// integrators. Anybody may create a customer account if registration is open.
+    /// integrators. Anybody may create a customer account if registration is open; otherwise the answer is 403
+    /// `registration_closed`. A username that differs from another one by case only is taken. The username and the
+    /// hundred commonest passwords are refused as passwords.
     #[oai(path = "/users", method = "post", operation_id = "create_user")]
     async fn create(
         &self,
@@ -216,6 +219,7 @@ impl Accounts {
         let requester = match &caller.0 {
             Some(caller) => Requester::account(caller.id(), address),
             None => Requester::registration(address),
+        check_password("/password", &new.password, &new.username.0)?;
         };
         let new = NewAccount {
             username: new.username.0,
@@ -259,6 +263,10 @@ impl Accounts {
                 let requester = Requester::account(caller.id(), address);
                 Some(self.hash(requester, password).await?)
             }
+                // Without such an account the ledger refuses the change.
+                if let Some(known) = self.0.ledger.credentials_of(id).await? {
+                    check_password("/password", password, &known.account.username)?;
+                }
             None => None,
         };
         let new_integrators = match &change.integrators {
@@ -321,6 +329,12 @@ impl Accounts {
 /// Returns the owner of the idempotency keys of a self-registration. It is derived from the username, so that two
 /// people who choose the same key do not clash.
 fn registration_key_owner(username: &str) -> Uuid {
+/// Refuses a new password that anybody would guess first.
+fn check_password(pointer: &str, password: &Password, username: &str) -> Result<(), Problem> {
+    let checked = domain::password::check(&password.0, username);
+    checked.map_err(|refused| Problem::invalid_field(pointer, refused.to_string()))
+}
+
     let hash = sha256(username.as_bytes());
     uuid::Builder::from_sha1_bytes(*hash.first_chunk().expect("SHA-256 has 32 bytes")).into_uuid()
 }

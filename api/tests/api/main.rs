@@ -22,6 +22,7 @@ mod integrators;
 mod limits;
 mod listeners;
 mod menus;
+mod names;
 mod opening;
 mod option_groups;
 mod orders;

@@ -26,7 +26,7 @@ words! {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     pub id: AccountId,
-    /// Compared as bytes.
+    /// Compared as bytes when its owner signs in; no two differ by case only.
     pub username: String,
     pub role: Role,
     /// The stores of a manager or of staff; empty for other roles.

@@ -23,12 +23,16 @@ pub mod image;
 pub mod language;
 /// Menus, as people read them.
 pub mod menu;
+/// Names, and the keys by which they are compared.
+pub mod name;
 /// Opening hours of stores.
 pub mod opening;
 /// Options of products: which of them go together, and what they cost.
 pub mod options;
 /// Orders and their items.
 pub mod order;
+/// Passwords: their one form, and which of them are too easy.
+pub mod password;
 /// Sessions: a table's open tab, and its code.
 pub mod session;
 /// The one table of an order's moves.

@@ -1,4 +1,4 @@
-//! Sessions (a table's open tab): states, code, and the key by which a name is unique.
+//! Sessions (a table's open tab): states and code.
 
 use chrono::{DateTime, Duration, Utc};
 use serde_json::{Value, json};
@@ -64,15 +64,6 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// Returns the key by which session names are compared: case and the amount of white space do not matter.
-#[must_use]
-pub fn name_key(name: &str) -> String {
-    name.split_whitespace()
-        .map(str::to_lowercase)
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 /// Returns true if a text has the form of a session code: 40 lower-case hex digits.
 #[must_use]
 pub fn is_code(text: &str) -> bool {
@@ -85,13 +76,6 @@ pub fn is_code(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_that_people_would_take_for_the_same_have_one_key() {
-        assert_eq!(name_key(" Table  1"), name_key("table 1"));
-        assert_eq!(name_key("ÄNN"), name_key("änn"));
-        assert_ne!(name_key("Table 1"), name_key("Table 11"));
-    }
 
     #[test]
     fn a_closed_session_is_shown_for_a_day_and_an_open_one_always() {

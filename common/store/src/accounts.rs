@@ -61,14 +61,18 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Inserts an account; [`StoreError::UniqueKeyTaken`] if another one has its username, in whatever case.
+///
+/// [`StoreError::UniqueKeyTaken`]: crate::StoreError::UniqueKeyTaken
 pub async fn insert(tx: &mut Tx, new: &Credentials) -> Result<()> {
     let account = &new.account;
     execute!(
         tx,
-        "INSERT INTO accounts (id, username, password_hash, role, disabled, created_at) \
-         VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO accounts (id, username, username_key, password_hash, role, disabled, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
         account.id,
         account.username.as_bytes(),
+        account.username.to_ascii_lowercase().into_bytes(),
         &new.password_hash,
         account.role,
         account.disabled,

@@ -38,6 +38,10 @@ pub(crate) async fn make(settings: &Settings, options: NewUser) -> Result<ExitCo
     } else {
         None
     };
+    if let Some(password) = &said {
+        domain::password::check(password, &options.username)
+            .map_err(|cause| Refusal::EasyPassword { cause })?;
+    }
     let generated = said.is_none();
     let password = said.unwrap_or_else(|| Chance::system().session_code());
     let beside = CommandLedger::open_without_keys(settings).await?;

@@ -171,7 +171,7 @@ pub fn is_username(text: &str) -> bool {
 
 #[must_use]
 pub fn is_password(text: &str) -> bool {
-    (8..=200).contains(&text.chars().count())
+    domain::password::has_right_length(text)
 }
 
 /// Defines string types whose `format` is validated with the rest of the body: `Timezone = "timezone";`.

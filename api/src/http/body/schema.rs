@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::name::{self, NameRefused};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
     types::Type,
@@ -260,6 +261,13 @@ impl<'s> Walk<'s> {
         }
         if let Some(what) = schema.format.and_then(|format| format::wrong(format, text)) {
             self.wrong(what);
+        if schema.format.is_none()
+            && self.pointer.ends_with("/name")
+            && let Err(refused) = name::check(text)
+            && (refused != NameRefused::Blank || schema.min_length.is_some_and(|least| least > 0))
+        {
+            return self.wrong(refused.to_string());
+        }
         }
     }
 

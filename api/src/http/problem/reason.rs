@@ -53,7 +53,7 @@ reasons! {
     IncorrectAccessMethod = "incorrect_access_method", METHOD_NOT_ALLOWED, "Method not allowed",
         "The path exists but does not support this method. The Allow header lists the supported methods.";
     DuplicateSession = "duplicate_session", CONFLICT, "Session name already in use",
-        "Session names are unique among a store's open sessions, ignoring capitals and spaces. Close the other session first, or choose another name.";
+        "Session names are unique among a store's open sessions, ignoring capitals, spaces and how letters are encoded. Close the other session first, or choose another name.";
     SessionClosed = "session_closed", CONFLICT, "Session closed",
         "Staff closed the session: it takes no more orders and stays readable for 24 hours. Ask staff to open a new session.";
     SessionEnded = "session_ended", GONE, "Session expired",
@@ -77,7 +77,7 @@ reasons! {
     DuplicateOrder = "duplicate_order", CONFLICT, "Order reference already in use",
         "This account or guest has already placed an order with this reference: `order_id` and the Location header identify it. If it is the same order, do not place it again. To make requests safe to repeat, send an Idempotency-Key.";
     DuplicateUser = "duplicate_user", CONFLICT, "Username already taken",
-        "Usernames are unique and case-sensitive. Choose another.";
+        "No two usernames differ by case only. Choose another.";
     InvalidTransition = "invalid_transition", CONFLICT, "Invalid status transition",
         "`next` lists the statuses that this caller may move the order to. The order may have changed since you read it: read it again.";
     OrderNotEditable = "order_not_editable", CONFLICT, "Order not editable",

@@ -13,7 +13,8 @@ use crate::http::body::Checked;
 #[derive(Debug, Object)]
 pub(super) struct NewSession {
     pub(super) store_id: Uuid,
-    /// Unique among the store's open sessions, ignoring case and white space.
+    /// Unique among the store's open sessions. Case, white space, characters without width and the encoding of letters do
+    /// not matter. Line breaks and other control characters are refused.
     #[oai(validator(min_length = 1, max_length = 100))]
     pub(super) name: String,
 }
