@@ -84,6 +84,7 @@ macro_rules! wire_words {
 wire_words! {
     ActorKind = actor::ActorKind;
     OrderStatus = status::OrderStatus;
+    CancelUntil = status::CancelUntil;
     Fulfilment = order::Fulfilment;
     DeliveryStatus = delivery::DeliveryStatus;
     HandoffState = handoff::HandoffState;

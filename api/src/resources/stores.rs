@@ -22,6 +22,7 @@ use crate::{
             Checked,
             format::{CurrencyCode, Email, LanguageTag, Timezone},
         },
+        enums::CancelUntil,
         etag::{IfMatch, IfNoneMatch, version_conflict},
         idempotency::{IdempotencyKey, once, once_tagged},
         merge_patch::{RequiredFields, said},
@@ -71,6 +72,9 @@ pub(crate) struct StoreView {
     order_ahead_days: u32,
     /// True while the store takes no new orders.
     paused: bool,
+    /// Last status in which customers and guests may cancel an order: `pending`, until it is accepted; `accepted`, until
+    /// its preparation begins; `preparing`, until it is ready.
+    cancel_until: CancelUntil,
     /// Language of its names and descriptions, which is what menus fall back to.
     language: LanguageTag,
     archived_at: Option<Time>,
@@ -113,6 +117,8 @@ struct NewStoreBody {
     order_ahead_days: Option<u32>,
     /// Default `en`.
     language: Option<LanguageTag>,
+    /// Default `accepted`.
+    cancel_until: Option<CancelUntil>,
 }
 
 /// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
@@ -146,6 +152,7 @@ struct StorePatch {
     order_ahead_days: MaybeUndefined<u32>,
     language: MaybeUndefined<LanguageTag>,
     paused: MaybeUndefined<bool>,
+    cancel_until: MaybeUndefined<CancelUntil>,
 }
 
 #[OpenApi(tag = "Topic::Stores")]
@@ -213,8 +220,8 @@ impl Stores {
     /// Edit or pause a store
     ///
     /// Staff may change only `paused`. While the store is paused, new orders are refused and placed ones continue;
-    /// `store.paused` is sent on the store's live channel. A new `accept_within_s`, and new times of orders
-    /// for later, apply to orders placed from then on, a new `deliver_accepted_after_h` to all open orders.
+    /// `store.paused` is sent on the store's live channel. A new `accept_within_s` or `cancel_until`, and new times of
+    /// orders for later, apply to orders placed from then on, a new `deliver_accepted_after_h` to all open orders.
     #[oai(path = "/stores/:id", method = "patch", operation_id = "edit_store")]
     async fn edit(
         &self,
@@ -327,6 +334,7 @@ impl StorePatch {
             && self.order_ahead_days.is_undefined()
             && self.language.is_undefined()
     }
+            && self.cancel_until.is_undefined()
 
     fn into_edit(self) -> Result<StoreEdit, Problem> {
         let mut filled = RequiredFields::default();
@@ -348,6 +356,9 @@ impl StorePatch {
             order_ahead_days: filled.said("order_ahead_days", self.order_ahead_days),
             language: filled.said("language", self.language).map(Into::into),
             paused: filled.said("paused", self.paused),
+            cancel_until: filled
+                .said("cancel_until", self.cancel_until)
+                .map(Into::into),
         };
         filled.all(edit)
     }
@@ -377,6 +388,7 @@ impl From<NewStoreBody> for NewStore {
                 order_ahead_days: new.order_ahead_days.unwrap_or(usual.order_ahead_days),
             },
             language: new.language.map(Into::into).unwrap_or_default(),
+                cancel_until: new.cancel_until.map_or(usual.cancel_until, Into::into),
         }
     }
 }
@@ -403,6 +415,7 @@ impl From<Store> for StoreView {
             paused: store.paused,
             language: LanguageTag(store.language.to_string()),
             archived_at: store.archived_at.map(Into::into),
+            cancel_until: store.timing.cancel_until.into(),
             version: store.version,
             created_at: store.created_at.into(),
         }

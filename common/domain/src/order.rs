@@ -161,6 +161,15 @@ impl Order {
             .map_or_else(|| self.id.into(), |session| session.id.into())
     }
 
+    /// Returns what decides its moves beside its status.
+    #[must_use]
+    pub fn move_facts(&self) -> status::Facts {
+        status::Facts {
+            has_courier: self.delivery.is_some(),
+            cancel_until: self.timing.cancel_until,
+        }
+    }
+
     /// Returns the facts that everyone who may see the order may see: the `data` of its events, and the guests'
     /// representation (to which the api adds `mine` and `next`). No contact data, staff, integrators or handoffs.
     #[must_use]
@@ -204,9 +213,7 @@ impl Order {
     /// needs who hands the order over, and `next`, the statuses that staff may set when it stands at `status`.
     #[must_use]
     pub fn staff_facts(&self, status: OrderStatus) -> Value {
-        let facts = status::Facts {
-            has_courier: self.delivery.is_some(),
-        };
+        let facts = self.move_facts();
         let Customer {
             name,
             phone,

@@ -85,6 +85,35 @@ words! {
     }
 }
 
+words! {
+    /// Last status in which the owner or guest of an order may cancel it: a setting of its store.
+    pub enum CancelUntil {
+        /// Until it is accepted.
+        Pending = "pending",
+        /// Until its preparation begins.
+        Accepted = "accepted",
+        /// Until it is ready.
+        Preparing = "preparing",
+    }
+}
+
+impl Default for CancelUntil {
+    fn default() -> Self {
+        Self::Accepted
+    }
+}
+
+impl CancelUntil {
+    const fn covers(self, status: OrderStatus) -> bool {
+        match status {
+            Pending | Processing => true,
+            Accepted => !matches!(self, Self::Pending),
+            Preparing => matches!(self, Self::Preparing),
+            _ => false,
+        }
+    }
+}
+
 /// Effect of a move on the stock that the order holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StockEffect {
@@ -109,6 +138,8 @@ pub const LOSS_REASONS: &[&str] = &["lost", "returned"];
 pub struct Facts {
     /// True if an integrator was handed `order.dispatched`: only it or an operator may report `delivered`.
     pub has_courier: bool,
+    /// Until when its owner or guest may cancel it.
+    pub cancel_until: CancelUntil,
 }
 
 /// A row of the table.
@@ -122,6 +153,7 @@ pub struct Move {
 }
 
 const STORE_PEOPLE: &[By] = &[By::Staff, By::Operator];
+const CUSTOMERS: &[By] = &[By::Owner, By::Guest];
 const FULFILLING: &[By] = &[By::Staff, By::Operator, By::Integrator, By::Courier];
 
 /// The table of docs/design.md section 5, row for row. A move without a row is refused.
@@ -132,7 +164,8 @@ pub const TABLE: &[Move] = &[
     Move { from: &[Pending, Processing], to: Accepted, by: &[By::System, By::Staff, By::Operator, By::Integrator], stock: StockEffect::Keep, reason: ReasonRule::Optional },
     Move { from: &[Pending, Processing], to: Rejected, by: &[By::Staff, By::Operator, By::Integrator], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
     Move { from: &[Pending, Processing], to: Failed, by: &[By::System, By::Sweep], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
-    Move { from: &[Pending, Processing], to: Cancelled, by: &[By::Owner, By::Guest, By::Staff, By::Operator], stock: StockEffect::GiveBack, reason: ReasonRule::Optional },
+    Move { from: &[Pending, Processing], to: Cancelled, by: &[By::Staff, By::Operator], stock: StockEffect::GiveBack, reason: ReasonRule::Optional },
+    Move { from: &[Pending, Processing, Accepted, Preparing], to: Cancelled, by: CUSTOMERS, stock: StockEffect::GiveBack, reason: ReasonRule::Optional },
     Move { from: &[Pending, Processing], to: Cancelled, by: &[By::Sweep], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
     Move { from: &[Accepted, Preparing, Ready], to: Cancelled, by: &[By::Staff, By::Operator, By::Integrator], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
     Move { from: &[Accepted], to: Failed, by: &[By::Operator], stock: StockEffect::GiveBack, reason: ReasonRule::Required },
@@ -200,7 +233,9 @@ pub fn next(from: OrderStatus, by: By, facts: Facts) -> Vec<OrderStatus> {
 fn row(from: OrderStatus, to: OrderStatus, by: By, facts: Facts) -> Option<&'static Move> {
     let only_the_courier_may_deliver =
         to == Delivered && facts.has_courier && !matches!(by, By::Courier | By::Operator);
-    if only_the_courier_may_deliver {
+    let is_too_late_to_cancel =
+        to == Cancelled && CUSTOMERS.contains(&by) && !facts.cancel_until.covers(from);
+    if only_the_courier_may_deliver || is_too_late_to_cancel {
         return None;
     }
     TABLE
@@ -212,13 +247,27 @@ fn row(from: OrderStatus, to: OrderStatus, by: By, facts: Facts) -> Option<&'sta
 mod tests {
     use super::*;
 
-    const ANY: Facts = Facts { has_courier: false };
+    const ANY: Facts = Facts {
+        has_courier: false,
+        cancel_until: CancelUntil::Accepted,
+    };
+
+    fn every_facts() -> Vec<Facts> {
+        let facts = |cancel_until: &CancelUntil| {
+            [false, true].map(|has_courier| Facts {
+                has_courier,
+                cancel_until: *cancel_until,
+            })
+        };
+        CancelUntil::ALL.iter().flat_map(facts).collect()
+    }
 
     fn every_combination() -> impl Iterator<Item = (OrderStatus, OrderStatus, By, Facts)> {
         OrderStatus::ALL.iter().flat_map(|from| {
             OrderStatus::ALL.iter().flat_map(move |to| {
                 By::ALL.iter().flat_map(move |by| {
-                    [false, true].map(|has_courier| (*from, *to, *by, Facts { has_courier }))
+                    let facts = every_facts().into_iter();
+                    facts.map(|facts| (*from, *to, *by, facts))
                 })
             })
         })
@@ -268,6 +317,8 @@ mod tests {
             (By::Owner, Processing, &[Cancelled]),
             (By::Guest, Pending, &[Cancelled]),
             (By::Guest, Processing, &[Cancelled]),
+            (By::Owner, Accepted, &[Cancelled]),
+            (By::Guest, Accepted, &[Cancelled]),
             (By::System, Pending, &[Processing, Accepted, Failed]),
             (By::System, Processing, &[Accepted, Failed]),
             (By::Sweep, Pending, &[Failed, Cancelled]),
@@ -313,7 +364,10 @@ mod tests {
 
     #[test]
     fn with_a_courier_only_it_or_an_operator_says_delivered() {
-        let facts = Facts { has_courier: true };
+        let facts = Facts {
+            has_courier: true,
+            ..ANY
+        };
         for by in [By::Staff, By::Integrator] {
             assert!(decide(Dispatched, Delivered, by, None, facts).is_err());
         }
@@ -322,6 +376,32 @@ mod tests {
                 decide(Dispatched, Delivered, by, None, facts),
                 Ok(StockEffect::Keep)
             );
+        }
+    }
+
+    #[test]
+    fn owners_and_guests_cancel_as_long_as_their_store_lets_them_and_nobody_else_is_bound_by_it() {
+        for (cancel_until, last) in [
+            (CancelUntil::Pending, Processing),
+            (CancelUntil::Accepted, Accepted),
+            (CancelUntil::Preparing, Preparing),
+        ] {
+            let facts = Facts {
+                cancel_until,
+                ..ANY
+            };
+            for (from, by) in OrderStatus::ALL
+                .iter()
+                .flat_map(|from| CUSTOMERS.iter().map(move |by| (*from, *by)))
+            {
+                let may = decide(from, Cancelled, by, None, facts);
+                let is_open =
+                    matches!(from.progress(), Some(1..)) && from.progress() <= last.progress();
+                assert_eq!(may.is_ok(), is_open, "{by} from {from}, {cancel_until}");
+            }
+            for from in [Pending, Accepted, Ready] {
+                assert!(decide(from, Cancelled, By::Staff, Some("burnt"), facts).is_ok());
+            }
         }
     }
 

@@ -3,6 +3,8 @@
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::status::CancelUntil;
+
 /// Times of one order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
@@ -12,6 +14,8 @@ pub struct Timing {
     pub ready_at: Option<DateTime<Utc>>,
     /// Time at which an order for later is, or was, handed over; `None` if that was the time of its placing.
     pub hand_over_at: Option<DateTime<Utc>>,
+    /// Until when its owner or guest may cancel it, by its store's setting when it was placed.
+    pub cancel_until: CancelUntil,
 }
 
 /// Settings of a store that decide the times of its orders.
@@ -24,6 +28,8 @@ pub struct StoreTiming {
     pub prepare_min: u32,
     /// Days that an order may lie ahead; with 0 the store takes no orders for later.
     pub order_ahead_days: u32,
+    /// Until when customers and guests may cancel their orders.
+    pub cancel_until: CancelUntil,
 }
 
 impl Default for StoreTiming {
@@ -32,6 +38,7 @@ impl Default for StoreTiming {
             lead_time_min: 30,
             prepare_min: 15,
             order_ahead_days: 0,
+            cancel_until: CancelUntil::default(),
         }
     }
 }
@@ -74,6 +81,7 @@ impl StoreTiming {
         let Some(wanted_at) = wanted_at.map(stored) else {
             return Ok(Timing {
                 ready_at: Some(self.ready_at(now, busy)),
+                cancel_until: self.cancel_until,
                 ..Timing::default()
             });
         };
@@ -93,6 +101,7 @@ impl StoreTiming {
             wanted_at: Some(wanted_at),
             ready_at: Some(wanted_at),
             hand_over_at: Some(wanted_at - lead_time),
+            cancel_until: self.cancel_until,
         })
     }
 }
@@ -106,6 +115,7 @@ mod tests {
         lead_time_min: 30,
         prepare_min: 10,
         order_ahead_days: 2,
+        cancel_until: CancelUntil::Preparing,
     };
 
     fn in_min(minutes: i64) -> DateTime<Utc> {
@@ -117,6 +127,7 @@ mod tests {
         let timing = AHEAD.of_order(None, noon(), TimeDelta::minutes(5)).unwrap();
         assert_eq!(timing.ready_at, Some(in_min(15)));
         assert_eq!((timing.wanted_at, timing.hand_over_at), (None, None));
+        assert_eq!(timing.cancel_until, CancelUntil::Preparing);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use domain::{
     language::Language,
     money::Currency,
     record::{Action, Subject},
+    status::CancelUntil,
     store::{Contact, Store},
     timing::StoreTiming,
 };
@@ -51,6 +52,7 @@ pub struct StoreEdit {
     pub lead_time_min: Option<u32>,
     pub prepare_min: Option<u32>,
     pub order_ahead_days: Option<u32>,
+    pub cancel_until: Option<CancelUntil>,
     pub language: Option<Language>,
     /// Announced as `store.paused` on the store's own stream.
     pub paused: Option<bool>,
@@ -226,6 +228,7 @@ fn apply(edit: &StoreEdit, store: &mut Store) {
     set(&mut store.timing.lead_time_min, edit.lead_time_min);
     set(&mut store.timing.prepare_min, edit.prepare_min);
     set(&mut store.timing.order_ahead_days, edit.order_ahead_days);
+    set(&mut store.timing.cancel_until, edit.cancel_until);
     set(&mut store.language, edit.language);
     set(&mut store.paused, edit.paused);
 }

@@ -16,7 +16,7 @@ pub(super) fn store() -> Value {
         "id": STORE, "name": "Café Berta", "timezone": "Europe/Berlin", "currency": "EUR",
         "phone": null, "email": null, "address": "Hauptstraße 1, Berlin", "lat": null, "lng": null,
         "external_location_id": null, "auto_accept": true, "accept_within_s": 600, "deliver_accepted_after_h": null,
-        "lead_time_min": 30, "prepare_min": 15, "order_ahead_days": 0, "paused": false,
+        "lead_time_min": 30, "prepare_min": 15, "order_ahead_days": 0, "cancel_until": "accepted", "paused": false,
         "language": "en", "archived_at": null, "version": 1, "created_at": at(OPENED),
     })
 }

@@ -8,7 +8,7 @@ use crate::http::{
 };
 use domain::{
     order::{Item, Order},
-    status::{self, By, Facts},
+    status::{self, By},
 };
 use poem_openapi::Object;
 use uuid::Uuid;
@@ -251,9 +251,7 @@ impl GuestOrderView {
 }
 
 fn next(order: &Order, by: Option<By>) -> Vec<enums::OrderStatus> {
-    let facts = Facts {
-        has_courier: order.delivery.is_some(),
-    };
+    let facts = order.move_facts();
     let next = by.map_or_else(Vec::new, |by| status::next(order.status, by, facts));
     next.into_iter().map(Into::into).collect()
 }
@@ -350,6 +348,7 @@ mod tests {
                 wanted_at: at,
                 ready_at: at,
                 hand_over_at: at,
+                ..Timing::default()
             },
             delivery: Some(Delivery {
                 status,

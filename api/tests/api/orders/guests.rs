@@ -1,8 +1,12 @@
 //! Orders of guests, whose key is the code of their session.
 
+use domain::{
+    account::Role,
+    status::{By, OrderStatus},
+};
 use serde_json::json;
 
-use super::{a_table, create_product};
+use super::{ORDERS, a_table, create_product, wanted};
 use crate::app::{App, with_app};
 
 const GUEST: &str = "a guest's own random key";
@@ -60,6 +64,77 @@ async fn a_guest_orders_with_the_sessions_code_and_cancels_with_their_own_key() 
             .send()
             .await
             .problem(422, "validation_failed");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn owners_and_guests_cancel_as_long_as_the_store_let_them_when_they_ordered() {
+    with_app(async |app: App| {
+        let store = app.house.create_store().await;
+        let product = create_product(&app, store, Some(30)).await;
+        let manager = app.signed_in("mia", Role::Manager, &[store]).await;
+        let anna = app.signed_in("anna", Role::Customer, &[]).await;
+        let (_, table) = a_table(&app, store).await;
+        let path = format!("/api/v1/stores/{store}");
+        let shown = app.get(&path).by(&manager).send().await.ok();
+        assert_eq!(shown["cancel_until"], "accepted");
+        for wrong in [json!("ready"), json!("Accepted"), json!(null), json!(1)] {
+            let patch = app.patch(&path, json!({"cancel_until": wrong}));
+            assert_eq!(
+                patch.by(&manager).send().await.pointers(),
+                ["/cancel_until"]
+            );
+        }
+        let steps = [
+            OrderStatus::Accepted,
+            OrderStatus::Preparing,
+            OrderStatus::Ready,
+        ];
+        for (until, allowed) in [("pending", 0), ("accepted", 1), ("preparing", 2)] {
+            for stands in 0..=steps.len() {
+                let setting =
+                    |word: &str| app.patch(&path, json!({"cancel_until": word})).by(&manager);
+                setting(until).send().await.ok();
+                let body = json!({"product_id": product});
+                let guests = app.post(&table, body).header("expediter-guest", GUEST);
+                let guests = guests.send().await.ok()["id"].as_str().unwrap().to_owned();
+                let own = app.post(ORDERS, wanted(store, product, 1)).by(&anna);
+                let own = own.send().await.ok()["id"].as_str().unwrap().to_owned();
+                // A later setting is for later orders.
+                setting("pending").send().await.ok();
+                for (id, to) in [&guests, &own]
+                    .into_iter()
+                    .flat_map(|id| steps[..stands].iter().map(move |to| (id, *to)))
+                {
+                    let ledger = &app.house.ledger;
+                    let moved = ledger.move_order(id.parse().unwrap(), to, By::Staff, None);
+                    moved.await.unwrap();
+                }
+                let next = app
+                    .get(&format!("{ORDERS}/{own}"))
+                    .by(&anna)
+                    .send()
+                    .await
+                    .ok();
+                let cancel = app.ask("POST", &format!("{table}/{guests}/cancel"));
+                let of_guest = cancel.header("expediter-guest", GUEST).send().await;
+                let of_owner = app.ask("DELETE", &format!("{ORDERS}/{own}")).by(&anna);
+                let of_owner = of_owner.send().await;
+                if stands <= allowed {
+                    assert_eq!(next["next"], json!(["cancelled"]), "{until} {stands}");
+                    assert_eq!(of_guest.ok()["status"], "cancelled");
+                    assert_eq!(of_owner.ok()["status"], "cancelled");
+                } else {
+                    assert_eq!(next["next"], json!([]), "{until} {stands}");
+                    of_guest.problem(409, "invalid_transition");
+                    of_owner.problem(409, "invalid_transition");
+                }
+            }
+        }
+        let left = app.house.ledger.product(product).await.unwrap().unwrap();
+        assert_eq!(left.stock, Some(30 - 2 * (3 + 2 + 1)));
+        assert_eq!(app.house.ledger.audit().await.unwrap(), []);
     })
     .await;
 }

@@ -174,6 +174,8 @@ impl Model {
             Accepted => waits && (staff || by == By::Integrator),
             Rejected => waits && (staff || by == By::Integrator) && with_reason,
             Cancelled if waits => matches!(by, By::Owner | By::Guest) || staff,
+            // The default of a store: until the preparation begins.
+            Cancelled if matches!(by, By::Owner | By::Guest) => self.status == Accepted,
             Cancelled => is_made && (staff || by == By::Integrator) && with_reason,
             OrderStatus::Failed if self.status == Accepted => by == By::Operator && with_reason,
             OrderStatus::Failed => self.status == Dispatched && staff && with_reason,

@@ -13,7 +13,7 @@ use domain::{
     integrator::{HandoffEvent, Integrator},
     order::{Order, OrderSession},
     session::Session,
-    status::{self, By, Facts, MoveRefused, OrderStatus, StockEffect},
+    status::{self, By, MoveRefused, OrderStatus, StockEffect},
     tally::Counted,
 };
 use store::{events::Counter, handoffs::NewHandoff};
@@ -81,8 +81,7 @@ pub(crate) async fn advance(
     reason: Option<&str>,
     integrator: Option<IntegratorId>,
 ) -> ChangeResult<(), MoveRefused> {
-    let has_courier = order.delivery.is_some();
-    let stock = status::decide(order.status, to, by, reason, Facts { has_courier })?;
+    let stock = status::decide(order.status, to, by, reason, order.move_facts())?;
     let integrators = change.integrators_of(order.store_id).await?;
 
     let (was, was_status) = (Counted::of(order), order.status);

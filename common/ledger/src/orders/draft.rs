@@ -10,7 +10,7 @@ use domain::{
     money::Money,
     order::{Order, OrderSession, total},
     session::SessionState,
-    status::{self, By, Facts, OrderStatus},
+    status::{self, By, OrderStatus},
     timing::{self, Timing},
 };
 use store::{StoreError, events::Counter, orders::NewOrder};
@@ -78,9 +78,7 @@ impl Ledger {
             if draft.status == OrderStatus::Pending {
                 return Ok(copy_session_name(draft, &read));
             }
-            let facts = Facts {
-                has_courier: draft.delivery.is_some(),
-            };
+            let facts = draft.move_facts();
             status::decide(draft.status, OrderStatus::Pending, by, None, facts)?;
             if draft.session.is_none() {
                 let stream = draft.id.into();

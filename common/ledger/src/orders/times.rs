@@ -95,7 +95,9 @@ pub(super) async fn set_wanted_at(
         .ok_or(PlaceRefused::UnknownStore)?;
     let now = change.now;
     let timing = store.timing.of_order(wanted_at, now, TimeDelta::zero());
+    let cancel_until = order.timing.cancel_until;
     order.timing = timing.map_err(PlaceRefused::from)?;
+    order.timing.cancel_until = cancel_until;
     let handed_over_at = order.timing.hand_over_at.unwrap_or(now);
     let accept_within = TimeDelta::seconds(store.accept_within_s.into());
     order.accept_by = Some(handed_over_at + accept_within);

@@ -19,7 +19,7 @@ pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
         tx,
         "UPDATE orders SET number = ?, reference = ?, fulfilment = ?, status = ?, version = ?, stock_held = ?, \
              customer = ?, total_amount = ?, user_note = ?, accept_by = ?, \
-             wanted_at = ?, ready_at = ?, hand_over_at = ?, placed_at = ?, updated_at = ? WHERE id = ?",
+             wanted_at = ?, ready_at = ?, hand_over_at = ?, cancel_until = ?, placed_at = ?, updated_at = ? WHERE id = ?",
         order.number,
         order.reference.as_deref().map(str::as_bytes),
         order.fulfilment,
@@ -33,6 +33,7 @@ pub async fn update(tx: &mut Tx, order: &Order) -> Result<()> {
         order.timing.wanted_at,
         order.timing.ready_at,
         order.timing.hand_over_at,
+        order.timing.cancel_until,
         order.placed_at,
         order.updated_at,
         order.id

@@ -65,6 +65,7 @@ impl ReadRow for OrderRow {
                 wanted_at: row.get("wanted_at")?,
                 ready_at: row.get("ready_at")?,
                 hand_over_at: row.get("hand_over_at")?,
+                cancel_until: row.get::<Option<_>>("cancel_until")?.unwrap_or_default(),
             },
             delivery: row.get::<Option<Json<_>>>("delivery")?.map(|Json(it)| it),
             replaces: row.get("replaces")?,

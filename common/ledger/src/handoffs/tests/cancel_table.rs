@@ -83,7 +83,7 @@ fn cancelled_during(met: Met) -> Stands {
     }
 }
 
-/// Expected state after a cancel by staff after the response; staff may also cancel an accepted order.
+/// Expected state after a cancel after the response: an accepted order may be cancelled too.
 fn cancelled_after(met: Met) -> Stands {
     match met {
         Accepts => stands(
@@ -100,19 +100,6 @@ fn cancelled_after(met: Met) -> Stands {
         IsUnreachable => stands(Cancelled, Withdrawn, false, Some(Retry)),
         IsLost => stands(Cancelled, Withdrawn, true, Some(Unknown)),
         NeverLeft => stands(Cancelled, Withdrawn, false, None),
-    }
-}
-
-/// Expected state after a cancel by owner or guest after the response: they can't cancel an accepted order.
-fn cancelled_after_by_its_placer(met: Met) -> Stands {
-    match met {
-        Accepts => stands(
-            Accepted,
-            Acknowledged,
-            false,
-            Some(AttemptOutcome::Acknowledged),
-        ),
-        met => cancelled_after(met),
     }
 }
 
@@ -212,10 +199,10 @@ async fn a_cancel_comes_to_one_exact_result_wherever_it_falls(house: TestLedger)
                     meets(&scene, &claimed, met).await;
                     cancel(&scene, order, by).await;
                 }
-                let expected = match (is_during, by) {
-                    (true, _) => cancelled_during(met),
-                    (false, By::Staff) => cancelled_after(met),
-                    (false, _) => cancelled_after_by_its_placer(met),
+                let expected = if is_during {
+                    cancelled_during(met)
+                } else {
+                    cancelled_after(met)
                 };
                 let stands = how_it_stands(&scene, &kitchen, order).await;
                 assert_eq!(stands, expected, "by {by}, during: {is_during}, {met:?}");
@@ -283,7 +270,9 @@ async fn a_cancel_beside_a_callback_comes_to_what_one_of_the_two_orders_gives(ho
                 }
                 let has = Some(AttemptOutcome::Acknowledged);
                 let first = stands(Cancelled, Acknowledged, true, has);
-                let can_cancel = by == By::Staff || after_it.awaits_acceptance();
+                // Its store lets its owner cancel until the preparation begins.
+                let can_cancel =
+                    by == By::Staff || after_it == Accepted || after_it.awaits_acceptance();
                 let last = if can_cancel || after_it == Rejected {
                     stands(in_the_end, Acknowledged, is_told, has)
                 } else {

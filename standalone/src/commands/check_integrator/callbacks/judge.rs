@@ -263,7 +263,10 @@ impl Judge<'_> {
             Format::Order => (By::Integrator, false),
             Format::Delivery => (By::Courier, true),
         };
-        let facts = Facts { has_courier };
+        let facts = Facts {
+            has_courier,
+            ..Facts::default()
+        };
         let has_reason = update
             .reason
             .as_deref()
