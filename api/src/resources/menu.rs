@@ -29,6 +29,8 @@ pub(crate) struct Menu {
     store_name: String,
     /// Currency of all prices.
     currency: CurrencyCode,
+    /// Decimals of the currency (ISO 4217): an `amount` of 250 is 2.50 with 2, and 250 with 0.
+    exponent: u32,
     /// Language of the answer. A text that is not translated to it is in the store's language.
     language: LanguageTag,
     /// The store's language, and then all others that some text is translated to.
@@ -73,6 +75,7 @@ impl Menu {
             store_id: menu.store.id.uuid(),
             store_name: menu.store.name.clone(),
             currency: CurrencyCode(menu.store.currency.to_string()),
+            exponent: menu.store.currency.decimals(),
             language: tag(language),
             languages: languages.iter().map(tag).collect(),
             paused: menu.store.paused,

@@ -50,6 +50,8 @@ pub(crate) struct StoreView {
     timezone: Timezone,
     /// Currency of its prices and orders; cannot be changed.
     currency: CurrencyCode,
+    /// Decimals of the currency (ISO 4217): an `amount` of 250 is 2.50 with 2, and 250 with 0.
+    exponent: u32,
     phone: Option<String>,
     email: Option<String>,
     address: Option<String>,
@@ -70,11 +72,11 @@ pub(crate) struct StoreView {
     prepare_min: u32,
     /// Days that an order may lie ahead; with 0 the store takes no orders for later.
     order_ahead_days: u32,
-    /// True while the store takes no new orders.
-    paused: bool,
     /// Last status in which customers and guests may cancel an order: `pending`, until it is accepted; `accepted`, until
     /// its preparation begins; `preparing`, until it is ready.
     cancel_until: CancelUntil,
+    /// True while the store takes no new orders.
+    paused: bool,
     /// Language of its names and descriptions, which is what menus fall back to.
     language: LanguageTag,
     archived_at: Option<Time>,
@@ -115,10 +117,10 @@ struct NewStoreBody {
     /// Default 0: no orders for later.
     #[oai(validator(maximum(value = "365")))]
     order_ahead_days: Option<u32>,
-    /// Default `en`.
-    language: Option<LanguageTag>,
     /// Default `accepted`.
     cancel_until: Option<CancelUntil>,
+    /// Default `en`.
+    language: Option<LanguageTag>,
 }
 
 /// A merge patch (RFC 7396): absent fields stay unchanged. `null` clears a nullable field and is refused for any other.
@@ -150,9 +152,9 @@ struct StorePatch {
     prepare_min: MaybeUndefined<u32>,
     #[oai(validator(maximum(value = "365")))]
     order_ahead_days: MaybeUndefined<u32>,
+    cancel_until: MaybeUndefined<CancelUntil>,
     language: MaybeUndefined<LanguageTag>,
     paused: MaybeUndefined<bool>,
-    cancel_until: MaybeUndefined<CancelUntil>,
 }
 
 #[OpenApi(tag = "Topic::Stores")]
@@ -332,9 +334,9 @@ impl StorePatch {
             && self.lead_time_min.is_undefined()
             && self.prepare_min.is_undefined()
             && self.order_ahead_days.is_undefined()
+            && self.cancel_until.is_undefined()
             && self.language.is_undefined()
     }
-            && self.cancel_until.is_undefined()
 
     fn into_edit(self) -> Result<StoreEdit, Problem> {
         let mut filled = RequiredFields::default();
@@ -354,11 +356,11 @@ impl StorePatch {
             lead_time_min: filled.said("lead_time_min", self.lead_time_min),
             prepare_min: filled.said("prepare_min", self.prepare_min),
             order_ahead_days: filled.said("order_ahead_days", self.order_ahead_days),
-            language: filled.said("language", self.language).map(Into::into),
-            paused: filled.said("paused", self.paused),
             cancel_until: filled
                 .said("cancel_until", self.cancel_until)
                 .map(Into::into),
+            language: filled.said("language", self.language).map(Into::into),
+            paused: filled.said("paused", self.paused),
         };
         filled.all(edit)
     }
@@ -386,9 +388,9 @@ impl From<NewStoreBody> for NewStore {
                 lead_time_min: new.lead_time_min.unwrap_or(usual.lead_time_min),
                 prepare_min: new.prepare_min.unwrap_or(usual.prepare_min),
                 order_ahead_days: new.order_ahead_days.unwrap_or(usual.order_ahead_days),
+                cancel_until: new.cancel_until.map_or(usual.cancel_until, Into::into),
             },
             language: new.language.map(Into::into).unwrap_or_default(),
-                cancel_until: new.cancel_until.map_or(usual.cancel_until, Into::into),
         }
     }
 }
@@ -400,6 +402,7 @@ impl From<Store> for StoreView {
             name: store.name,
             timezone: Timezone(store.timezone),
             currency: CurrencyCode(store.currency.to_string()),
+            exponent: store.currency.decimals(),
             phone: store.contact.phone,
             email: store.contact.email,
             address: store.contact.address,
@@ -412,10 +415,10 @@ impl From<Store> for StoreView {
             lead_time_min: store.timing.lead_time_min,
             prepare_min: store.timing.prepare_min,
             order_ahead_days: store.timing.order_ahead_days,
+            cancel_until: store.timing.cancel_until.into(),
             paused: store.paused,
             language: LanguageTag(store.language.to_string()),
             archived_at: store.archived_at.map(Into::into),
-            cancel_until: store.timing.cancel_until.into(),
             version: store.version,
             created_at: store.created_at.into(),
         }

@@ -13,7 +13,7 @@ const OPENED: &str = "08:00:00.000000";
 
 pub(super) fn store() -> Value {
     json!({
-        "id": STORE, "name": "Café Berta", "timezone": "Europe/Berlin", "currency": "EUR",
+        "id": STORE, "name": "Café Berta", "timezone": "Europe/Berlin", "currency": "EUR", "exponent": 2,
         "phone": null, "email": null, "address": "Hauptstraße 1, Berlin", "lat": null, "lng": null,
         "external_location_id": null, "auto_accept": true, "accept_within_s": 600, "deliver_accepted_after_h": null,
         "lead_time_min": 30, "prepare_min": 15, "order_ahead_days": 0, "cancel_until": "accepted", "paused": false,
@@ -61,7 +61,7 @@ pub(super) fn option_group() -> Value {
 
 pub(super) fn menu() -> Value {
     json!({
-        "store_id": STORE, "store_name": "Café Berta", "currency": "EUR", "language": "en", "languages": ["en", "de"],
+        "store_id": STORE, "store_name": "Café Berta", "currency": "EUR", "exponent": 2, "language": "en", "languages": ["en", "de"],
         "paused": false,
         "categories": [{
             "id": CATEGORY, "name": "Coffee", "description": null, "position": 1, "product_ids": [PRODUCT],
