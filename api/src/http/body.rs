@@ -1,7 +1,9 @@
 //! Request bodies, validated against the published schema; a response lists all errors at once.
 
+mod encoding;
 pub mod format;
 pub(crate) mod image;
+mod lenient;
 pub(crate) mod schema;
 
 use parking_lot::RwLock;
@@ -194,7 +196,7 @@ fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
             error.column()
         ))
     })?;
-    let errors = schema_of::<T>().errors(&value);
+    errors.extend(schema_of::<T>().errors(&value, unknown));
     if !errors.is_empty() {
         return Err(Problem::invalid(errors));
     }
@@ -218,3 +220,4 @@ fn schema_of<T: ParseFromJSON + 'static>() -> Arc<Schema> {
 
 #[cfg(test)]
 mod tests;
+        lenient::show_half_characters(&mut errors);

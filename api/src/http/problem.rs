@@ -38,6 +38,7 @@ struct Parts {
     more: Map<String, Value>,
     location: Option<String>,
     allow: Option<String>,
+    accept_encoding: Option<&'static str>,
     retry_after_s: Option<u32>,
     /// Logged, never sent.
     cause: Option<String>,
@@ -73,6 +74,7 @@ impl Problem {
             more: Map::new(),
             location: None,
             allow: None,
+            accept_encoding: None,
             retry_after_s,
             cause: None,
         }))
@@ -153,6 +155,13 @@ impl Problem {
         self
     }
 
+    /// Sets the encodings of a request's body that would have been read.
+    #[must_use]
+    pub(crate) fn with_accept_encoding(mut self, encodings: &'static str) -> Self {
+        self.0.accept_encoding = Some(encodings);
+        self
+    }
+
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.0.reason
@@ -208,6 +217,10 @@ impl Problem {
         for (name, value) in [
             (header::LOCATION, parts.location),
             (header::ALLOW, parts.allow),
+            (
+                header::ACCEPT_ENCODING,
+                parts.accept_encoding.map(str::to_owned),
+            ),
             (header::RETRY_AFTER, retry_after),
             (header::WWW_AUTHENTICATE, challenge),
         ] {

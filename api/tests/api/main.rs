@@ -26,6 +26,7 @@ mod names;
 mod opening;
 mod option_groups;
 mod orders;
+mod other_languages;
 mod outside;
 mod pages;
 mod problems;

@@ -57,6 +57,18 @@ pub(crate) fn resolve<'s>(schema: &'s MetaSchemaRef, named: &'s Named) -> &'s Me
 
 struct Walk<'s> {
     named: &'s Named,
+/// Returns a step of a JSON pointer (RFC 6901).
+pub(super) fn pointer_step(name: &str) -> String {
+    format!("/{}", name.replace('~', "~0").replace('/', "~1"))
+}
+
+/// What becomes of fields that a schema does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    Refused,
+    Ignored,
+}
+
     pointer: String,
     errors: Vec<FieldError>,
 }
@@ -83,9 +95,7 @@ impl<'s> Walk<'s> {
 
     fn below(&mut self, step: &str, look: impl FnOnce(&mut Self)) {
         let length = self.pointer.len();
-        self.pointer.push('/');
-        self.pointer
-            .push_str(&step.replace('~', "~0").replace('/', "~1"));
+        self.pointer.push_str(&pointer_step(step));
         look(self);
         self.pointer.truncate(length);
     }

@@ -1,6 +1,7 @@
 //! Validation of bodies, and the errors of invalid ones.
 
 use poem_openapi::{Enum, Object, Union, types::MaybeUndefined};
+use serde_json::Value;
 
 use super::*;
 

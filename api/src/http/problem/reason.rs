@@ -95,7 +95,7 @@ reasons! {
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "Payload too large",
         "`limit_bytes` is the maximum size of a request body. Nothing was done. Send less in one request.";
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type",
-        "Send a JSON body with the header Content-Type: application/json.";
+        "Send a JSON body with the header Content-Type: application/json. It may be compressed with gzip, and then needs the header Content-Encoding: gzip.";
     ValidationFailed = "validation_failed", UNPROCESSABLE_ENTITY, "Validation failed",
         "`errors` lists every invalid field, with a JSON pointer into the body or the name of a parameter or header. Nothing was done. Correct all of them and retry.";
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "Idempotency key reused for a different request",
