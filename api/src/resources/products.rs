@@ -4,7 +4,10 @@ mod images;
 mod request;
 pub(super) mod view;
 
-use domain::ids::ProductId;
+use domain::{
+    account::Role,
+    ids::{ProductId, StoreId},
+};
 use ledger::products::{ProductRefused, StockChange, StockRefused};
 use poem_openapi::{
     Object, OpenApi,
@@ -47,27 +50,36 @@ struct StockDelta {
 
 #[OpenApi(tag = "Topic::Products")]
 impl Products {
-    /// List a store's products
+    /// List products
     ///
-    /// Oldest first, including unavailable products, without archived ones. Operators and customers see any store's
+    /// Those of one store, or of all that the caller may see. Oldest first, including unavailable products, without archived ones. Operators and customers see any store's
     /// products, managers and staff those of their own stores, integrator accounts those of the stores whose
     /// integrators they act for.
     #[oai(path = "/products", method = "get", operation_id = "list_products")]
     async fn list(
         &self,
         caller: Caller,
-        Query(store_id): Query<Uuid>,
-        /// Only the product with this sku.
+        Query(store_id): Query<Option<Uuid>>,
+        /// Only the product with this sku; requires `store_id`.
         Query(sku): Query<Option<String>>,
         cursor: Cursor<ProductId>,
         limit: Limit,
     ) -> Result<Json<Page<ProductView>>, Problem> {
-        let store = get_visible(&self.0, &caller, store_id.into()).await?.id;
         let ledger = &self.0.ledger;
         let (after, limit_one_more) = (cursor.0, limit.0 + 1);
-        let products = ledger
-            .menu_products(store, sku.as_deref(), after, limit_one_more)
-            .await?;
+        let products = match (store_id, &sku) {
+            (Some(store), _) => {
+                let store = get_visible(&self.0, &caller, store.into()).await?.id;
+                let one_store = ledger.menu_products(store, sku.as_deref(), after, limit_one_more);
+                one_store.await?
+            }
+            (None, Some(_)) => return Err(Problem::invalid_field("sku", "requires store_id")),
+            (None, None) => {
+                let stores = stores_with_visible_products(&caller);
+                let several = ledger.products_of_stores(stores.as_deref(), after, limit_one_more);
+                several.await?
+            }
+        };
         let at = ledger.clock().now();
         Ok(Json(Page::of(
             products,
@@ -260,6 +272,24 @@ impl Products {
     ) -> Result<Tagged<ProductView>, Problem> {
         let product = self.get_visible(caller, id).await?;
         Ok(Answer::of(product.into()).etag().replayed(replayed))
+    }
+}
+
+/// Returns the stores whose products the caller may see; `None` means all.
+fn stores_with_visible_products(caller: &Caller) -> Option<Vec<StoreId>> {
+    let account = &caller.account;
+    match account.role {
+        Role::Operator | Role::Customer => None,
+        Role::Manager | Role::Staff => Some(account.stores.clone()),
+        Role::Integrator => {
+            let integrators = account.integrators.iter();
+            let mut stores: Vec<StoreId> = integrators
+                .flat_map(|one| one.stores.iter().copied())
+                .collect();
+            stores.sort_unstable();
+            stores.dedup();
+            Some(stores)
+        }
     }
 }
 

@@ -39,6 +39,7 @@ use crate::{
             languages::{AcceptLanguage, WantedLanguage},
         },
         orders::{GuestOrderView, rights::hash_guest_key},
+        stores::rights::visible_stores,
     },
     state::ApiState,
 };
@@ -57,25 +58,24 @@ enum QrResponse {
 
 #[OpenApi(tag = "Topic::Sessions")]
 impl Sessions {
-    /// List a store's sessions, newest first
+    /// List sessions, newest first
     ///
-    /// For those who serve the store. Each is shown with its code, which opens it to anybody who has it.
+    /// Those of one store, or of all stores that the caller serves. Each is shown with its code, which opens it to anybody who has it.
     #[oai(path = "/sessions", method = "get", operation_id = "list_sessions")]
     async fn list(
         &self,
         caller: Caller,
-        Query(store_id): Query<Uuid>,
+        Query(store_id): Query<Option<Uuid>>,
         /// Default `OPEN`.
         Query(state): Query<Option<enums::SessionState>>,
         cursor: Cursor<SessionId>,
         limit: Limit,
     ) -> Result<Json<Page<SessionView>>, Problem> {
-        let store = StoreId::from(store_id);
-        caller.must_serve(store)?;
+        let stores = visible_stores(&caller, store_id.map(StoreId::from))?;
         let state = state.map_or(SessionState::Open, Into::into);
         let ledger = &self.0.ledger;
         let sessions = ledger
-            .sessions_of_store(store, state, cursor.0, limit.0 + 1)
+            .sessions_of_stores(stores.as_deref(), state, cursor.0, limit.0 + 1)
             .await?;
         Ok(Json(Page::of(
             sessions,
@@ -87,8 +87,7 @@ impl Sessions {
 
     /// Open a session
     ///
-    /// Its name must be unique among the store's open sessions, ignoring case and white space; otherwise the answer is
-    /// 409. If a locations service is configured, it is asked first whether the caller may open a session there. If a
+    /// Its name must be unique among the store's open sessions, as people read it; otherwise the answer is 409. If a locations service is configured, it is asked first whether the caller may open a session there. If a
     /// codes service is configured, it supplies the code.
     #[oai(path = "/sessions", method = "post", operation_id = "open_session")]
     async fn open(
@@ -103,9 +102,6 @@ impl Sessions {
             return Err(unknown_store());
         }
         let name = new.name.trim();
-        if name.is_empty() {
-            return Err(Problem::invalid_field("/name", "must not be blank"));
-        }
         let outside = &self.0.outside;
         outside.locations.check_access(caller.id(), store).await?;
         let ledger = &self.0.ledger;

@@ -381,3 +381,56 @@ async fn what_a_product_always_has_is_not_emptied() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn without_a_store_the_products_that_the_caller_may_see_are_listed() {
+    with_app(async |app: App| {
+        let mut stores = Vec::new();
+        for _ in 0..3 {
+            stores.push(app.house.create_store().await);
+        }
+        let mut ids = Vec::new();
+        for store in [0, 1, 2, 1, 0] {
+            let product = app.house.create_product(stores[store]).await;
+            ids.push(product.to_string());
+        }
+        let staff = app.signed_in("sam", Role::Staff, &stores[..2]).await;
+        let operator = app.signed_in("op", Role::Operator, &[]).await;
+        let customer = app.signed_in("anna", Role::Customer, &[]).await;
+        let listed = async |by: &str| {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let path = format!("/api/v1/products?limit=2{cursor}");
+                let page = app.get(&path).by(by).send().await.ok();
+                let items = page["items"].as_array().unwrap();
+                let known = |id: &str| ids.iter().position(|one| one == id).unwrap();
+                found.extend(items.iter().map(|one| known(one["id"].as_str().unwrap())));
+                match page["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => return found,
+                }
+            }
+        };
+        assert_eq!(listed(&staff).await, [0, 1, 3, 4]);
+        assert_eq!(listed(&operator).await, [0, 1, 2, 3, 4]);
+        assert_eq!(listed(&customer).await, [0, 1, 2, 3, 4]);
+        app.house
+            .ledger
+            .archive_store(stores[1], None)
+            .await
+            .unwrap();
+        assert_eq!(listed(&customer).await, [0, 2, 4]);
+        assert_eq!(listed(&staff).await, [0, 4]);
+        let by_sku = app
+            .get("/api/v1/products?sku=ESP")
+            .by(&customer)
+            .send()
+            .await;
+        assert_eq!(by_sku.pointers(), ["sku"]);
+        app.get("/api/v1/products")
+            .send()
+            .await
+            .problem(401, "incorrect_credentials");
+    })
+    .await;
+}

@@ -419,3 +419,59 @@ async fn a_sessions_orders_are_listed_page_by_page_and_say_whose_they_are() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn without_a_store_the_sessions_of_all_stores_that_the_caller_serves_are_listed() {
+    with_app(async |app: App| {
+        let (here, there) = (
+            app.house.create_store().await,
+            app.house.create_store().await,
+        );
+        let foreign = app.house.create_store().await;
+        let operator = app.signed_in("op", Role::Operator, &[]).await;
+        let staff = app.signed_in("sam", Role::Staff, &[here, there]).await;
+        for (store, name) in [
+            (here, "1"),
+            (foreign, "2"),
+            (there, "3"),
+            (here, "4"),
+            (there, "5"),
+        ] {
+            opened(&app, &operator, store, name).await.ok();
+        }
+        let names = async |by: &str, query: &str| {
+            let (mut names, mut cursor) = (Vec::new(), String::new());
+            loop {
+                let path = format!("{SESSIONS}?limit=2{query}{cursor}");
+                let page = app.get(&path).by(by).send().await.ok();
+                let items = page["items"].as_array().unwrap();
+                assert!(items.len() <= 2);
+                let named = items
+                    .iter()
+                    .map(|one| one["name"].as_str().unwrap().to_owned());
+                names.extend(named);
+                match page["next_cursor"].as_str() {
+                    Some(next) => cursor = format!("&cursor={next}"),
+                    None => return names.join(""),
+                }
+            }
+        };
+        assert_eq!(names(&staff, "").await, "5431");
+        assert_eq!(names(&operator, "").await, "54321");
+        assert_eq!(names(&operator, &format!("&store_id={there}")).await, "53");
+        assert_eq!(names(&staff, "&state=CLOSED").await, "");
+        let of_foreign = format!("{SESSIONS}?store_id={foreign}");
+        app.get(&of_foreign)
+            .by(&staff)
+            .send()
+            .await
+            .problem(404, "not_found");
+        let customer = app.signed_in("anna", Role::Customer, &[]).await;
+        app.get(SESSIONS)
+            .by(&customer)
+            .send()
+            .await
+            .problem(403, "forbidden");
+    })
+    .await;
+}

@@ -14,6 +14,8 @@ pub use store::{images::StoredImage, menus::MenuStamp};
 pub const MAX_MENU_PRODUCTS: u32 = 2000;
 /// Maximum number of categories of one store.
 pub const MAX_CATEGORIES: u32 = 500;
+/// Maximum stores of one list of products.
+const MAX_STORES: u32 = 1000;
 
 /// A menu as it was read, with what its copy is proved by.
 #[derive(Clone, Debug)]
@@ -91,6 +93,32 @@ impl Ledger {
         let products = match sku {
             Some(sku) => store::products::by_skus(&mut tx, store, &[sku]).await?,
             None => store::products::list(&mut tx, store, after, limit).await?,
+        };
+        Ok(with_details(&mut tx, products).await?)
+    }
+
+    /// Lists the products of these stores, or of all, as [`Self::menu_products`] does; without those of archived stores.
+    #[crate::boxed]
+    pub async fn products_of_stores(
+        &self,
+        stores: Option<&[StoreId]>,
+        after: Option<ProductId>,
+        limit: u32,
+    ) -> Result<Vec<MenuProduct>> {
+        let mut tx = self.inner.db.read().await?;
+        let products = match stores {
+            None => store::products::list_of_all(&mut tx, after, limit).await?,
+            Some(stores) => {
+                let mut found = Vec::new();
+                let open = store::stores::list(&mut tx, Some(stores), None, MAX_STORES).await?;
+                for store in open {
+                    let some = store::products::list(&mut tx, store.id, after, limit).await?;
+                    found.extend(some);
+                }
+                found.sort_unstable_by_key(|product: &Product| product.id);
+                found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                found
+            }
         };
         Ok(with_details(&mut tx, products).await?)
     }

@@ -9,12 +9,16 @@ use super::{
 use domain::{
     event::EventKind,
     ids::{SessionId, StoreId},
+    name,
     order::Order,
     record::{Action, Subject},
-    session::{Session, SessionState, is_code, name_key},
+    session::{Session, SessionState, is_code},
     status::{By, OrderStatus},
 };
 use store::{StoreError, events::Counter};
+
+/// Maximum stores of one list of sessions.
+const MAX_STORES: u32 = 1000;
 
 /// Maximum number of a session's unfinished orders that are looked at; its limit is far below.
 const MAX_UNFINISHED: u32 = 10_000;
@@ -81,7 +85,7 @@ impl Ledger {
                 closed_at: None,
                 seq: 0,
             };
-            match store::sessions::insert(&mut change.tx, &session, &name_key(name)).await {
+            match store::sessions::insert(&mut change.tx, &session, &name::key(name)).await {
                 Ok(()) => {}
                 Err(StoreError::UniqueKeyTaken) => {
                     let refused = taken_key_refusal(change, code).await?;
@@ -100,7 +104,7 @@ impl Ledger {
     #[crate::boxed]
     pub async fn is_session_open(&self, store: StoreId, name: &str) -> Result<bool> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::sessions::is_open(&mut tx, store, &name_key(name)).await?)
+        Ok(store::sessions::is_open(&mut tx, store, &name::key(name)).await?)
     }
 
     #[crate::boxed]
@@ -130,6 +134,35 @@ impl Ledger {
     ) -> Result<Vec<Session>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::sessions::list(&mut tx, store, state, before, limit).await?)
+    }
+
+    /// Lists the sessions of several stores, or of all that are not archived, as [`Self::sessions_of_store`] does.
+    #[crate::boxed]
+    pub async fn sessions_of_stores(
+        &self,
+        stores: Option<&[StoreId]>,
+        state: SessionState,
+        before: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Session>> {
+        let mut tx = self.inner.db.read().await?;
+        let mut stores = match stores {
+            Some(stores) => stores.to_vec(),
+            None => store::stores::list(&mut tx, None, None, MAX_STORES)
+                .await?
+                .into_iter()
+                .map(|store| store.id)
+                .collect(),
+        };
+        stores.dedup();
+        // Store by store, each by its index: one statement for all might read every session there ever was.
+        let mut newest = Vec::new();
+        for store in stores {
+            newest.extend(store::sessions::list(&mut tx, store, state, before, limit).await?);
+        }
+        newest.sort_unstable_by_key(|session: &Session| std::cmp::Reverse(session.id));
+        newest.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(newest)
     }
 
     /// Returns those of these sessions that exist, by id.

@@ -87,6 +87,25 @@ pub async fn list(
     ))
 }
 
+/// Returns the products of all stores that are not archived, by id, after `after`.
+pub async fn list_of_all(
+    tx: &mut Tx,
+    after: Option<ProductId>,
+    limit: u32,
+) -> Result<Vec<Product>> {
+    // A scalar subquery, because a join might read all products of all stores and sort them.
+    Ok(read_all!(
+        tx,
+        select!(
+            "WHERE p.archived_at IS NULL AND p.id > ? \
+             AND (SELECT o.archived_at IS NULL FROM stores o WHERE o.id = p.store_id) \
+             ORDER BY p.id LIMIT ?"
+        ),
+        after.unwrap_or(ProductId::MIN),
+        limit
+    ))
+}
+
 /// Returns the products on the store's menu, by id, including those that are sold out or come back by themselves.
 pub async fn menu(tx: &mut Tx, store: StoreId, limit: u32) -> Result<Vec<Product>> {
     Ok(read_all!(
