@@ -63,7 +63,11 @@ pub(crate) enum Command {
     /// Create a test account for each role and print a token for each, valid for a day
     ///
     /// Requires the setting demo.mock_users. Run again, it prints new tokens for the same accounts.
-    MockUsers,
+    MockUsers {
+        /// Store that its manager and staff serve from now on [default: the first store]
+        #[arg(long, value_name = "ID")]
+        store: Option<Uuid>,
+    },
     /// Create twenty sample products
     ///
     /// Run again, it creates those whose sku is missing.

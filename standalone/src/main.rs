@@ -46,7 +46,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
             commands::create_user::make_operator(&settings, username).await
         }
         Some(Command::CreateUser(options)) => commands::create_user::make(&settings, options).await,
-        Some(Command::MockUsers) => commands::mock_users::print(&settings).await,
+        Some(Command::MockUsers { store }) => commands::mock_users::print(&settings, store).await,
         Some(Command::AddProducts { store }) => commands::add_products::add(&settings, store).await,
         Some(Command::Listen(options)) => commands::listen::listen(&settings, options).await,
         Some(Command::Trigger(options)) => commands::trigger::trigger(&settings, options).await,

@@ -287,6 +287,51 @@ async fn mock_users_of_an_empty_house_get_a_store_and_an_integrator() {
 }
 
 #[tokio::test]
+async fn mock_users_serve_the_store_that_is_named_also_if_they_are_there_already() {
+    let folder = Folder::new();
+    let running = launch(&folder).start().await;
+    let mock_users = async |store: Option<&str>| {
+        let mut launch = launch(&folder)
+            .set("demo.mock_users", true)
+            .argument("mock-users");
+        if let Some(store) = store {
+            launch = launch.argument("--store").argument(store);
+        }
+        launch.run().await
+    };
+    let first = mock_users(None).await;
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let token = |stdout: &str, role: &str| {
+        let line = stdout.lines().find(|line| line.starts_with(role)).unwrap();
+        line.split_whitespace().nth(2).unwrap().to_owned()
+    };
+    let body = serde_json::json!({"name": "Another", "timezone": "UTC", "currency": "EUR"});
+    let request = running.request(reqwest::Method::POST, "/api/v1/stores");
+    let request = request
+        .bearer_auth(token(&first.stdout, "operator"))
+        .json(&body);
+    let (status, store) = running.answer(request).await;
+    assert_eq!(status, 201, "{store}");
+    let placed = mock_users(store["id"].as_str()).await;
+    assert_eq!(placed.code, Some(0), "{placed:?}");
+    for role in ["manager", "staff"] {
+        // A process knows an account for five seconds: the change is read in the database.
+        let request = running.request(reqwest::Method::GET, "/api/v1/users");
+        let request = request.bearer_auth(token(&placed.stdout, "operator"));
+        let (_, users) = running.answer(request).await;
+        let name = format!("mock-{role}");
+        let users = users["items"].as_array().unwrap();
+        let user = users.iter().find(|user| user["username"] == *name).unwrap();
+        assert_eq!(user["stores"], serde_json::json!([store["id"]]), "{role}");
+    }
+    let unknown = mock_users(Some("01980000-0000-7000-8000-000000000000")).await;
+    assert_eq!(unknown.code, Some(2), "{unknown:?}");
+    assert!(unknown.stderr.contains("there is no store"), "{unknown:?}");
+    let audit = running.audit().await;
+    assert_eq!(audit.code, Some(0), "{audit:?}");
+}
+
+#[tokio::test]
 async fn add_products_makes_twenty_and_the_second_time_none() {
     let folder = Folder::new();
     let none = command(&folder, &["add-products"]).await;

@@ -210,16 +210,19 @@ impl Accounts {
         let is_registration = self.0.settings.accounts.open_registration && role == Role::Customer;
         match &caller.0 {
             _ if is_registration => {}
+            None if role == Role::Customer => {
+                return Err(Problem::new(Reason::RegistrationClosed));
+            }
             None => return Err(incorrect()),
             Some(caller) => {
                 let spoken_for = self.0.ledger.existing_integrators(&integrators).await?;
                 check_may_create(caller, role, &stores, &spoken_for)?;
             }
         }
+        check_password("/password", &new.password, &new.username.0)?;
         let requester = match &caller.0 {
             Some(caller) => Requester::account(caller.id(), address),
             None => Requester::registration(address),
-        check_password("/password", &new.password, &new.username.0)?;
         };
         let new = NewAccount {
             username: new.username.0,
@@ -260,13 +263,13 @@ impl Accounts {
         }
         let password_hash = match &change.password {
             Some(password) => {
-                let requester = Requester::account(caller.id(), address);
-                Some(self.hash(requester, password).await?)
-            }
                 // Without such an account the ledger refuses the change.
                 if let Some(known) = self.0.ledger.credentials_of(id).await? {
                     check_password("/password", password, &known.account.username)?;
                 }
+                let requester = Requester::account(caller.id(), address);
+                Some(self.hash(requester, password).await?)
+            }
             None => None,
         };
         let new_integrators = match &change.integrators {
@@ -326,15 +329,15 @@ impl Accounts {
     }
 }
 
-/// Returns the owner of the idempotency keys of a self-registration. It is derived from the username, so that two
-/// people who choose the same key do not clash.
-fn registration_key_owner(username: &str) -> Uuid {
 /// Refuses a new password that anybody would guess first.
 fn check_password(pointer: &str, password: &Password, username: &str) -> Result<(), Problem> {
     let checked = domain::password::check(&password.0, username);
     checked.map_err(|refused| Problem::invalid_field(pointer, refused.to_string()))
 }
 
+/// Returns the owner of the idempotency keys of a self-registration. It is derived from the username, so that two
+/// people who choose the same key do not clash.
+fn registration_key_owner(username: &str) -> Uuid {
     let hash = sha256(username.as_bytes());
     uuid::Builder::from_sha1_bytes(*hash.first_chunk().expect("SHA-256 has 32 bytes")).into_uuid()
 }

@@ -33,7 +33,7 @@ struct SignIn {
 
 #[derive(Object)]
 struct RefreshToken {
-    #[oai(validator(max_length = 200))]
+    /// Anything else, such as an access token, gets the answer of a token that is not valid.
     refresh: String,
 }
 

@@ -206,6 +206,21 @@ async fn refresh_tokens_rotate_and_the_reuse_of_one_ends_the_sign_in() {
 }
 
 #[tokio::test]
+async fn whatever_is_no_refresh_token_is_refused_alike() {
+    with_app(async |app: App| {
+        let account = app.account("anna", Role::Customer, &[]).await;
+        let access = app.bearer(&account).replace("Bearer ", "");
+        for wrong in [access.as_str(), "", "x", "ключ", &"x".repeat(100_000)] {
+            let answer = refresh(&app, &json!(wrong)).await;
+            answer.problem(401, "incorrect_credentials");
+            let revoked = app.post("/api/v1/token/revoke", json!({"refresh": wrong}));
+            assert_eq!(revoked.send().await.status, 204);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_refresh_whose_answer_was_lost_may_be_repeated_for_ten_seconds() {
     with_app(async |app: App| {
         app.account("anna", Role::Customer, &[]).await;

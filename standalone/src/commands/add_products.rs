@@ -82,7 +82,7 @@ async fn add_to(ledger: &Ledger, store: Option<StoreId>) -> Result<(Store, usize
 }
 
 /// Returns the given store, else the only one.
-async fn choose_store(ledger: &Ledger, said: Option<StoreId>) -> Result<Store, Refusal> {
+pub(super) async fn choose_store(ledger: &Ledger, said: Option<StoreId>) -> Result<Store, Refusal> {
     let failed = "reading the store";
     if let Some(id) = said {
         let found = ledger.store(id).await.map_err(Refusal::failed(failed))?;

@@ -11,12 +11,14 @@ use domain::{
     language::Language,
     store::Contact,
 };
-use ledger::{Ledger, integrators::NewIntegrator, stores::NewStore};
+use ledger::{Ledger, accounts::AccountChange, integrators::NewIntegrator, stores::NewStore};
 use platform::{chance::Chance, metrics::Metrics, secrets::Keys};
 use runtime::config::Settings;
 use url::Url;
+use uuid::Uuid;
 
 use super::{
+    add_products::choose_store,
     beside::{CommandLedger, WantedAccount},
     say,
 };
@@ -29,7 +31,7 @@ const INTEGRATOR: &str = "Mock integrator";
 const UNUSED_URL: &str = "https://integrator.invalid/orders";
 
 /// Prints a new token for each account, creating the accounts that are missing.
-pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
+pub(crate) async fn print(settings: &Settings, store: Option<Uuid>) -> Result<ExitCode, Refusal> {
     if !settings.demo.mock_users {
         return Err(Refusal::MockUsersOff);
     }
@@ -37,7 +39,7 @@ pub(crate) async fn print(settings: &Settings) -> Result<ExitCode, Refusal> {
     data_dir::prepare(settings)?;
     let keys = runtime::keys::load_or_create(&settings.secrets, &Chance::system())?;
     let beside = CommandLedger::open(settings, keys.encryption.clone()).await?;
-    let made = accounts(&beside).await;
+    let made = accounts(&beside, store.map(StoreId::from)).await;
     let tokens = made.and_then(|accounts| tokens(&beside.ledger, keys, settings, accounts));
     beside.close().await;
     for (account, token) in tokens? {
@@ -72,25 +74,55 @@ fn tokens(
     accounts.into_iter().map(with_token).collect()
 }
 
-async fn accounts(beside: &CommandLedger) -> Result<Vec<Account>, Refusal> {
+async fn accounts(beside: &CommandLedger, store: Option<StoreId>) -> Result<Vec<Account>, Refusal> {
     let failed = "creating the mock accounts";
+    if let Some(wanted) = store {
+        choose_store(&beside.ledger, Some(wanted)).await?;
+    }
     let mut accounts = Vec::new();
     for role in Role::ALL.iter().copied() {
         let username = format!("mock-{}", role.as_str());
         let found = beside.ledger.credentials(&username).await;
         let found = found.map_err(Refusal::failed(failed))?;
         accounts.push(match found {
-            Some(found) => found.account,
-            None => make(beside, username, role).await?,
+            Some(found) => place(beside, found.account, store).await?,
+            None => make(beside, username, role, store).await?,
         });
     }
     Ok(accounts)
 }
 
-async fn make(beside: &CommandLedger, username: String, role: Role) -> Result<Account, Refusal> {
+/// Lets an account that serves a store serve this one.
+async fn place(
+    beside: &CommandLedger,
+    account: Account,
+    store: Option<StoreId>,
+) -> Result<Account, Refusal> {
+    let Some(store) = store.filter(|_| matches!(account.role, Role::Manager | Role::Staff)) else {
+        return Ok(account);
+    };
+    let there = AccountChange {
+        stores: Some(vec![store]),
+        ..AccountChange::default()
+    };
+    let placed = beside.ledger.change_account(account.id, &there, |_| Ok(()));
+    placed
+        .await
+        .map_err(Refusal::failed("placing the mock accounts"))
+}
+
+async fn make(
+    beside: &CommandLedger,
+    username: String,
+    role: Role,
+    store: Option<StoreId>,
+) -> Result<Account, Refusal> {
     let (mut stores, mut integrators) = (Vec::new(), Vec::new());
     match role {
-        Role::Manager | Role::Staff => stores.push(a_store(&beside.ledger).await?.uuid()),
+        Role::Manager | Role::Staff => stores.push(match store {
+            Some(store) => store.uuid(),
+            None => a_store(&beside.ledger).await?.uuid(),
+        }),
         Role::Integrator => integrators.push(an_integrator(&beside.ledger).await?.uuid()),
         Role::Operator | Role::Customer => {}
     }

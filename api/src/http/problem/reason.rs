@@ -46,6 +46,8 @@ reasons! {
         "The callback's Standard Webhooks signature is missing, does not match the body, or its timestamp is too far from the server's clock. Nothing was stored. Sign the raw bytes with the callback secret (not with the signing secret of our requests), and check the clock.";
     Forbidden = "forbidden", FORBIDDEN, "Forbidden",
         "The account's role or its stores do not allow this request. Ask someone who has permission, or have a manager or an operator change the account. The same request will fail again.";
+    RegistrationClosed = "registration_closed", FORBIDDEN, "Registration closed",
+        "Nobody may register here: accounts are created by managers and operators. Ask the store, or sign in with an account that you have.";
     NotFound = "not_found", NOT_FOUND, "Not found",
         "No resource has this id or path, or it belongs to someone else: both cases get the same response. Check the address and the account.";
     SessionNotFound = "session_not_found", NOT_FOUND, "Session not found",
