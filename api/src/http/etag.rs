@@ -21,8 +21,19 @@ parameter!(
     Header "If-Match": String,
     "Apply only if the current ETag (or the quoted version) matches.",
     {},
-    |_, tags| Ok::<_, Problem>(Self(tags))
+    |_, tags: Option<String>| match tags {
+        Some(tags) if is_weak(&tags) => Err(Problem::new(Reason::VersionConflict).detail(WEAK)),
+        tags => Ok(Self(tags)),
+    }
 );
+
+const WEAK: &str = "If-Match has only weak tags (W/\"…\"), which never match. A proxy that compresses answers makes an ETag weak: \
+     send it without W/, or the version in quotes.";
+
+/// Returns true if no tag of an `If-Match` can match (RFC 9110, section 13.1.1).
+fn is_weak(tags: &str) -> bool {
+    tags.split(',').all(|tag| tag.trim().starts_with("W/"))
+}
 
 /// `If-None-Match`: the client has a copy.
 #[derive(Clone, Debug)]
@@ -94,6 +105,16 @@ pub(crate) fn tag_of(representation: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_is_weak_if_all_its_tags_are() {
+        for weak in ["W/\"x\"", " W/\"x\" , W/\"y\"", "W/\"4\""] {
+            assert!(is_weak(weak), "{weak}");
+        }
+        for strong in ["\"x\"", "W/\"x\", \"x\"", "*", "", "\"W/\""] {
+            assert!(!is_weak(strong), "{strong}");
+        }
+    }
 
     #[test]
     fn an_edit_names_what_it_was_made_from_by_tag_or_version() {

@@ -119,3 +119,30 @@ async fn what_is_known_is_not_sent_again_until_it_is_otherwise() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_tag_that_a_compressing_proxy_made_weak_is_told_so_and_changes_nothing() {
+    with_app(async |app: App| {
+        let (operator, paths) = editable_resources(&app).await;
+        for path in paths {
+            let before = app.get(&path).by(&operator).send().await;
+            let tag = before.header("etag").to_owned();
+            let weak = format!("W/{tag}");
+            for refused in [&weak, &format!("{weak}, W/\"x\"")] {
+                let patch = app.patch(&path, edit(&path, "weak")).by(&operator);
+                let answer = patch.header("if-match", refused).send().await;
+                let problem = answer.problem(412, "version_conflict");
+                let detail = problem["detail"].as_str().unwrap();
+                assert!(detail.contains("weak"), "{detail}");
+            }
+            assert_eq!(
+                app.get(&path).by(&operator).send().await.header("etag"),
+                tag
+            );
+            let patch = app.patch(&path, edit(&path, "strong")).by(&operator);
+            let both = format!("{weak}, {tag}");
+            patch.header("if-match", &both).send().await.ok();
+        }
+    })
+    .await;
+}

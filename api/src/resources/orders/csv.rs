@@ -41,8 +41,12 @@ const COLUMNS: [&str; 22] = [
     "ready_at",
 ];
 
-/// Streams the orders as CSV. A read error aborts the stream, so that nobody takes a partial file for a complete one.
-pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>) -> Body {
+/// Tells Excel that a file is UTF-8; it takes one without for the computer's own code page.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Streams the orders as CSV, after a byte-order mark if `bom` is true. A read error aborts the stream, so that nobody takes a partial file for a complete one.
+pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>, bom: bool) -> Body {
+    let mark = stream::iter(bom.then(|| Ok(BYTE_ORDER_MARK.to_vec())));
     let pieces: Vec<Vec<OrderId>> = orders.chunks(BATCH_SIZE).map(<[OrderId]>::to_vec).collect();
     let names = stream::iter([lines([COLUMNS.map(Cow::Borrowed)])]);
     let lines = stream::iter(pieces).then(move |ids| {
@@ -55,7 +59,7 @@ pub(super) fn table(ledger: Ledger, orders: Vec<OrderId>) -> Body {
             lines(orders.iter().map(fields))
         }
     });
-    Body::from_bytes_stream(names.chain(lines))
+    Body::from_bytes_stream(mark.chain(names).chain(lines))
 }
 
 fn fields(order: &Order) -> [Cow<'_, str>; 22] {
@@ -143,7 +147,8 @@ fn escape_formulas(field: &str) -> Cow<'_, str> {
     let mut from = 0;
     for at in cell_starts(field) {
         let cell = field[at..].trim_start_matches('"');
-        if cell.starts_with(FORMULA_STARTS) || (at == 0 && cell.starts_with(LEADING_BLANKS)) {
+        let is_formula = cell.starts_with(FORMULA_STARTS) && !is_phone(cell);
+        if is_formula || (at == 0 && cell.starts_with(LEADING_BLANKS)) {
             written.push_str(&field[from..at]);
             written.push('\'');
             from = at;
@@ -154,6 +159,15 @@ fn escape_formulas(field: &str) -> Cow<'_, str> {
     }
     written.push_str(&field[from..]);
     written.into()
+}
+
+/// Returns true for `+49 40 123`: a number at most, which runs nothing.
+fn is_phone(cell: &str) -> bool {
+    let cell = cell.split(CELL_SEPARATORS).next().unwrap_or_default();
+    cell.strip_prefix('+').is_some_and(|digits| {
+        digits.starts_with(|c: char| c.is_ascii_digit())
+            && digits.chars().all(|c| c.is_ascii_digit() || c == ' ')
+    })
 }
 
 /// Returns the positions where a spreadsheet may see a cell begin.
@@ -198,7 +212,22 @@ mod tests {
             let field = format!("{begin}HYPERLINK(1)");
             assert_eq!(escape_formulas(&field), format!("'{field}"));
         }
+        for (sum, harmless) in [
+            ("+49-40-1", "'+49-40-1"),
+            ("+49 40/1", "'+49 40/1"),
+            ("+1+2", "'+1+2"),
+            ("+ 1", "'+ 1"),
+            ("+", "'+"),
+            ("+49 (0)40", "'+49 (0)40"),
+            ("+49 40;=1", "+49 40;'=1"),
+            ("-49 40", "'-49 40"),
+        ] {
+            assert_eq!(escape_formulas(sum), harmless, "{sum:?}");
+        }
         for fine in [
+            "+49 40 123456",
+            "+14155550123",
+            "call me;+49 40 1",
             "2 x Tea; 1 x Cake",
             "'=1",
             " =1",

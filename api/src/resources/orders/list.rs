@@ -102,7 +102,8 @@ impl OrderLists {
         Query(status): Query<Option<CommaSeparated<enums::OrderStatus>>>,
         /// A session's code.
         Query(session): Query<Option<String>>,
-        /// Exact reference, among a customer's own orders or those of a store. Operators must also pass `store_id`.
+        /// Exact reference. Without `store_id`: among a customer's own orders, those of the stores that staff and managers
+        /// serve, or those that an operator placed.
         Query(reference): Query<Option<String>>,
         Query(fulfilment): Query<Option<enums::Fulfilment>>,
         /// Placed at or after this time.
@@ -153,7 +154,8 @@ impl OrderLists {
     /// (its name), `reference`, `fulfilment`, `status`, `reason`, `created_at`, `placed_at`, `accepted_at`, `ended_at`,
     /// `total_amount` (minor units), `currency`, `items` (`2 x Espresso; 1 x Tea`), `customer_name`, `customer_phone`,
     /// `customer_email`, `customer_address`, `user_note`. An apostrophe precedes any text that a spreadsheet would take
-    /// for a formula, also after a semicolon, a tab or a line break in the text.
+    /// for a formula, also after a semicolon, a tab or a line break in the text; a phone number with digits and spaces,
+    /// such as `+49 40 123`, stays as it is.
     #[oai(
         path = "/orders.csv",
         method = "get",
@@ -171,13 +173,16 @@ impl OrderLists {
         Query(status): Query<Option<CommaSeparated<enums::OrderStatus>>>,
         /// A session's code.
         Query(session): Query<Option<String>>,
-        /// Exact reference, among a customer's own orders or those of a store. Operators must also pass `store_id`.
+        /// Exact reference. Without `store_id`: among a customer's own orders, those of the stores that staff and managers
+        /// serve, or those that an operator placed.
         Query(reference): Query<Option<String>>,
         Query(fulfilment): Query<Option<enums::Fulfilment>>,
         /// Placed at or after this time.
         Query(placed_after): Query<Option<Time>>,
         /// Placed before this time.
         Query(placed_before): Query<Option<Time>>,
+        /// Begin with a byte-order mark, without which Excel does not read UTF-8.
+        Query(bom): Query<Option<bool>>,
         /// `Expediter-Next-Cursor` of the previous file.
         cursor: Cursor<OrderId>,
     ) -> Result<Table, Problem> {
@@ -196,7 +201,11 @@ impl OrderLists {
         let found = ledger.order_ids(&filter, cursor.0, csv::MAX_ORDERS).await?;
         let day = ledger.clock().now().format("%Y-%m-%d");
         Ok(Table::Csv(
-            Binary(csv::table(ledger.clone(), found.orders)),
+            Binary(csv::table(
+                ledger.clone(),
+                found.orders,
+                bom.unwrap_or(false),
+            )),
             format!("attachment; filename=\"orders-{day}.csv\""),
             found.next.map(|last| paging::cursor(last.uuid())),
         ))
@@ -218,6 +227,10 @@ impl OrderLists {
         match caller.account.role {
             Role::Operator | Role::Manager | Role::Staff => {
                 filter.stores = visible_stores(caller, store)?;
+                // Whoever gave the reference finds it; others name their store.
+                if filter.stores.is_none() && filter.reference.is_some() {
+                    filter.account = Some(caller.id());
+                }
                 filter.drafts_of = (!caller.is(Role::Operator)).then_some(caller.id());
             }
             Role::Customer => {
@@ -230,7 +243,7 @@ impl OrderLists {
             filter.search = Some(searched(text, &filter)?);
         }
         let is_people = filter.search.is_some() || filter.updated_after.is_some();
-        if is_people && filter.account.is_some() {
+        if is_people && caller.is(Role::Customer) {
             let detail = "q and updated_after are for staff, managers and operators.";
             return Err(Problem::forbidden().detail(detail));
         }

@@ -27,6 +27,15 @@ fn listening(check: &mut Check, settings: &Settings) {
         http.public_url.as_ref(),
         &["https", "http"],
     );
+    let is_origin =
+        |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    if let Some(public_url) = &http.public_url
+        && !is_origin(public_url.url())
+    {
+        let what =
+            "must end after the host and port: pages and links begin at the root of the host";
+        check.problem("http.public_url", what);
+    }
     for origin in &http.allowed_origins {
         if Url::parse(origin)
             .map(|url| url.origin().ascii_serialization())

@@ -181,6 +181,33 @@ fn a_clock_of_another_pace_is_read_or_refused_with_an_example() {
     let settings = Settings::with(&[("testing.clock_pace", pace)]).unwrap();
     assert_eq!(settings.testing.clock_pace, Some(pace.parse().unwrap()));
     let wrong = refused(&[("testing.clock_pace", "faster")]);
+#[test]
+fn the_public_url_is_a_host_because_pages_begin_at_its_root() {
+    for wrong in [
+        "https://order.example/shop",
+        "https://order.example/shop/",
+        "https://order.example/?a",
+        "https://order.example#x",
+        "http://order.example:8443//",
+    ] {
+        let refused = refused(&[("http.public_url", wrong)]);
+        assert!(
+            refused.contains("http.public_url must end after the host and port"),
+            "{wrong}: {refused}"
+        );
+    }
+    for right in [
+        "https://order.example",
+        "https://order.example/",
+        "http://[::1]:8080",
+    ] {
+        assert!(
+            Settings::with(&[("http.public_url", right)]).is_ok(),
+            "{right}"
+        );
+    }
+}
+
     assert!(
         wrong.contains("testing.clock_pace") && wrong.contains("since"),
         "{wrong}"
