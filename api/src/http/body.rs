@@ -17,16 +17,13 @@ use std::{
 
 use bytes::Bytes;
 use http::header;
-use poem::{Body, Request, RequestBody, error::ReadBodyError};
+use poem::{Body, Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry},
     types::ParseFromJSON,
 };
-use serde_json::Value;
-
-use self::schema::Schema;
-use crate::http::problem::{FieldError, Problem, Reason};
+use tokio::sync::Semaphore;
 
 /// JSON body that has passed validation. Must be the handler's last argument: `Checked(new): Checked<NewStore>`.
 #[derive(Debug)]
@@ -50,9 +47,13 @@ impl<T: ParseFromJSON + 'static> RawBody<T> {
     }
 }
 
-/// Maximum body size in bytes, set on every request by [`crate::Front`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BodyLimit(pub(crate) usize);
+/// Maximum body sizes in bytes, set on every request by [`crate::Front`].
+#[derive(Clone, Debug)]
+pub(crate) struct BodyLimit {
+    pub(crate) each_bytes: usize,
+    /// What is left for all bodies that are being received, one permit for each byte.
+    pub(crate) all: Arc<Semaphore>,
+}
 
 impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
@@ -166,21 +167,46 @@ fn is_json(request: &Request) -> bool {
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 async fn read(request: &Request, body: &mut RequestBody) -> Result<Bytes, Problem> {
-    let limit = request.extensions().get::<BodyLimit>();
-    let limit = limit.map_or(usize::MAX, |BodyLimit(bytes)| *bytes);
+    let limit = request.extensions().get::<BodyLimit>().cloned();
+    let limit = limit.unwrap_or_else(|| BodyLimit {
+        each_bytes: usize::MAX,
+        all: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+    });
+    let encoding = Encoding::of(request.headers())?;
     let body = body.take().map_err(Problem::internal)?;
-    read_with_timeout(body, limit, BODY_TIMEOUT).await
+    let bytes = read_with_timeout(body, &limit, BODY_TIMEOUT).await?;
+    encoding.decode(bytes, limit.each_bytes)
 }
 
-async fn read_with_timeout(body: Body, limit: usize, within: Duration) -> Result<Bytes, Problem> {
-    let cut_off = |detail: &str| Problem::new(Reason::BadRequest).detail(detail);
-    tokio::time::timeout(within, body.into_bytes_limit(limit))
-        .await
-        .map_err(|_| cut_off("The body was not received in time."))?
-        .map_err(|error| match error {
-            ReadBodyError::PayloadTooLarge => too_large(limit),
-            _ => cut_off("The body could not be read completely."),
-        })
+async fn read_with_timeout(
+    body: Body,
+    limit: &BodyLimit,
+    within: Duration,
+) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(within, read_within(body, limit)).await;
+    read.map_err(|_| cut_off("The body was not received in time."))?
+}
+
+/// Reads a body. What has come of it counts until all of it has.
+async fn read_within(body: Body, limit: &BodyLimit) -> Result<Bytes, Problem> {
+    let mut pieces = std::pin::pin!(body.into_bytes_stream());
+    let mut counted = Vec::new();
+    let mut whole = BytesMut::new();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|_| cut_off("The body could not be read completely."))?;
+        if whole.len() + piece.len() > limit.each_bytes {
+            return Err(too_large(limit.each_bytes));
+        }
+        let bytes = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        let permit = limit.all.try_acquire_many(bytes);
+        counted.push(permit.map_err(|_| Problem::new(Reason::Overloaded))?);
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+fn cut_off(detail: &str) -> Problem {
+    Problem::new(Reason::BadRequest).detail(detail)
 }
 
 pub(crate) fn too_large(limit: usize) -> Problem {

@@ -10,6 +10,7 @@ use runtime::{
     client::Proxies,
     cors::{self, Cors},
 };
+use tokio::sync::Semaphore;
 use tracing::Instrument;
 
 use crate::{
@@ -29,6 +30,8 @@ pub struct Front {
     clock: Clock,
     metrics: Arc<Metrics>,
     body_limit_bytes: usize,
+    /// Bytes of bodies that may still be received at one time.
+    bodies: Arc<Semaphore>,
     cors: Cors,
     proxies: Proxies,
 }
@@ -46,6 +49,7 @@ impl Front {
             clock: state.ledger.clock().clone(),
             metrics: Arc::clone(&state.metrics),
             body_limit_bytes: http.body_limit_bytes,
+            bodies: Arc::new(Semaphore::new(http.bodies_bytes)),
             cors: Cors::new(&http.allowed_origins),
             proxies: Proxies::new(&http.trusted_proxies),
         }
@@ -96,9 +100,10 @@ impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
         if let Ok(id) = HeaderValue::from_str(request_id.as_str()) {
             request.headers_mut().insert(REQUEST_ID, id);
         }
-        request
-            .extensions_mut()
-            .insert(BodyLimit(self.front.body_limit_bytes));
+        request.extensions_mut().insert(BodyLimit {
+            each_bytes: front.body_limit_bytes,
+            all: Arc::clone(&front.bodies),
+        });
         request.extensions_mut().insert(client);
         let span = tracing::info_span!("request", %request_id, %method);
         let mut response = self

@@ -1,6 +1,9 @@
-//! Accepts connections with TCP_NODELAY and a timeout for what is not taken, and reports an address in use with a clear error.
+//! Accepts connections, as many as are allowed, with TCP_NODELAY and timeouts for slow heads and for what is not taken, and
+//! reports an address in use with a clear error.
 
-use std::{io, net::SocketAddr, time::Duration};
+mod connection;
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::uri::Scheme;
 use poem::{
@@ -8,7 +11,12 @@ use poem::{
     web::{LocalAddr, RemoteAddr},
 };
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+pub use self::connection::Connection;
 
 /// Pause after a failed accept. Without free file descriptors, accepting fails at once, again and again; the pause lets
 /// other tasks close theirs.
@@ -17,6 +25,10 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Time after which a connection is closed whose client takes nothing of what was sent to it: it has vanished, or does
 /// not read. Shorter than http.idle_timeout_s, which does not see the difference.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+
+/// Bounds until [`NoDelayAcceptor::bounded`] is called.
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
+const MAX_CONNECTIONS: usize = 25_000;
 
 /// Starts to listen; `poem::Server::new_with_acceptor` takes the result.
 pub async fn bind(address: SocketAddr) -> Result<NoDelayAcceptor, ListenError> {
@@ -27,7 +39,13 @@ pub async fn bind(address: SocketAddr) -> Result<NoDelayAcceptor, ListenError> {
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     let acceptor = TcpAcceptor::from_tokio(listener).map_err(failed)?;
-    Ok(NoDelayAcceptor { acceptor, address })
+    Ok(NoDelayAcceptor {
+        acceptor,
+        address,
+        head_within: HEAD_WITHIN,
+        places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+        is_full: false,
+    })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +64,32 @@ pub enum ListenError {
 pub struct NoDelayAcceptor {
     acceptor: TcpAcceptor,
     address: SocketAddr,
+    head_within: Duration,
+    places: Arc<Semaphore>,
+    /// True if the last connection was one too many.
+    is_full: bool,
 }
 
 impl NoDelayAcceptor {
+    /// Closes connections whose heads take longer than that, and those beyond so many at once.
+    #[must_use]
+    pub fn bounded(self, head_within: Duration, max_connections: usize) -> Self {
+        Self {
+            head_within,
+            places: Arc::new(Semaphore::new(max_connections)),
+            ..self
+        }
+    }
+
+    fn refuse_one(&mut self) {
+        if !self.is_full {
+            tracing::warn!(
+                "more connections than http.max_connections: the latest ones are closed at once"
+            );
+        }
+        self.is_full = true;
+    }
+
     /// Returns the bound address, with the real port even if port 0 was requested.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -57,24 +98,33 @@ impl NoDelayAcceptor {
 }
 
 impl Acceptor for NoDelayAcceptor {
-    type Io = TcpStream;
+    type Io = Connection;
 
     fn local_addr(&self) -> Vec<LocalAddr> {
         self.acceptor.local_addr()
     }
 
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
-        match self.acceptor.accept().await {
-            Ok(accepted) => {
-                // Fails if the connection is already closed; the next read reports that.
-                let _ = accepted.0.set_nodelay(true);
-                set_user_timeout(&accepted.0);
-                Ok(accepted)
-            }
-            Err(cause) => {
-                tracing::warn!(%cause, "accepting a connection failed");
-                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
-                Err(cause)
+    async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
+        loop {
+            match self.acceptor.accept().await {
+                Ok((stream, local, remote, scheme)) => {
+                    let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+                        // The stream is dropped, which closes it.
+                        self.refuse_one();
+                        continue;
+                    };
+                    self.is_full = false;
+                    // Fails if the connection is already closed; the next read reports that.
+                    let _ = stream.set_nodelay(true);
+                    set_user_timeout(&stream);
+                    let connection = Connection::new(stream, self.head_within, place);
+                    return Ok((connection, local, remote, scheme));
+                }
+                Err(cause) => {
+                    tracing::warn!(%cause, "accepting a connection failed");
+                    tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+                    return Err(cause);
+                }
             }
         }
     }
@@ -99,6 +149,8 @@ impl std::fmt::Debug for NoDelayAcceptor {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
     fn any_port() -> SocketAddr {
@@ -110,7 +162,7 @@ mod tests {
         let mut acceptor = bind(any_port()).await.unwrap();
         let client = TcpStream::connect(acceptor.address()).await.unwrap();
         let (accepted, ..) = acceptor.accept().await.unwrap();
-        assert!(accepted.nodelay().unwrap());
+        assert!(accepted.stream().nodelay().unwrap());
         drop(client);
     }
 
@@ -120,9 +172,59 @@ mod tests {
         let mut acceptor = bind(any_port()).await.unwrap();
         let client = TcpStream::connect(acceptor.address()).await.unwrap();
         let (accepted, ..) = acceptor.accept().await.unwrap();
-        let timeout = SockRef::from(&accepted).tcp_user_timeout().unwrap();
+        let timeout = SockRef::from(accepted.stream()).tcp_user_timeout().unwrap();
         assert_eq!(timeout, Some(Duration::from_secs(60)));
         drop(client);
+    }
+
+    #[tokio::test]
+    async fn one_connection_too_many_is_closed_until_another_one_ends() {
+        let hour = Duration::from_secs(3600);
+        let mut acceptor = bind(any_port()).await.unwrap().bounded(hour, 2);
+        let address = acceptor.address();
+        let (accepted, mut taken) = tokio::sync::mpsc::channel(8);
+        let accepting = tokio::spawn(async move {
+            while let Ok((connection, ..)) = acceptor.accept().await {
+                accepted.send(connection).await.unwrap();
+            }
+        });
+        let _first = TcpStream::connect(address).await.unwrap();
+        let one = taken.recv().await.unwrap();
+        let _second = TcpStream::connect(address).await.unwrap();
+        let _two = taken.recv().await.unwrap();
+        let mut third = TcpStream::connect(address).await.unwrap();
+        // Closed without a byte.
+        assert!(matches!(third.read(&mut [0; 1]).await, Ok(0) | Err(_)));
+        drop(one);
+        let _fourth = TcpStream::connect(address).await.unwrap();
+        assert!(taken.recv().await.is_some());
+        accepting.abort();
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_not_whole_in_time_ends_its_connection_and_a_slow_answer_does_not() {
+        let soon = Duration::from_millis(1);
+        let mut acceptor = bind(any_port()).await.unwrap().bounded(soon, 10);
+        let mut read = async |sent: &[&[u8]], answer: &[u8]| {
+            let mut client = TcpStream::connect(acceptor.address()).await.unwrap();
+            let (mut connection, ..) = acceptor.accept().await.unwrap();
+            let mut buffer = [0; 100];
+            for piece in sent {
+                client.write_all(piece).await.unwrap();
+                connection.read(&mut buffer).await?;
+            }
+            connection.write_all(answer).await.unwrap();
+            tokio::time::timeout(Duration::from_millis(200), connection.read(&mut buffer))
+                .await
+                .unwrap_or(Ok(0))
+        };
+        let slow = |read: io::Result<usize>| read.unwrap_err().kind() == io::ErrorKind::TimedOut;
+        assert!(slow(read(&[b"GET / HT"], b"").await));
+        assert!(slow(read(&[b"\r\n"], b"").await));
+        let whole = b"GET / HTTP/1.1\r\n\r\n";
+        assert_eq!(read(&[whole], b"").await.unwrap(), 0);
+        assert_eq!(read(&[whole], b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap(), 0);
+        assert_eq!(read(&[], b"").await.unwrap(), 0);
     }
 
     #[tokio::test]

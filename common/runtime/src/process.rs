@@ -3,6 +3,7 @@
 mod binary; // api, worker and notifier: the same but for what they serve
 mod command_line; // what may be typed
 mod foundation; // database, clock, keys, broker, ledger, relay
+mod open_files; // the system's limit of them
 mod refusal; // why it does not start, in one line
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
@@ -162,8 +163,11 @@ impl Process {
         E: IntoEndpoint + Send + 'static,
         E::Endpoint: 'static,
     {
+        let http = &settings.http;
+        open_files::raise_limit(http.max_connections);
+        let acceptor = acceptor.bounded(http.head_timeout, http.max_connections);
         let server = Server::new_with_acceptor(acceptor)
-            .idle_timeout(settings.http.idle_timeout)
+            .idle_timeout(http.idle_timeout)
             .run_with_graceful_shutdown(
                 endpoint,
                 self.shutdown.stopping().cancelled_owned(),

@@ -158,9 +158,38 @@ fn variants_are_checked_by_their_word_and_closed_like_all_else() {
 async fn a_body_that_never_ends_is_given_up() {
     let (writer, reader) = tokio::io::duplex(16);
     let body = Body::from_async_read(reader);
-    let refused = read_with_timeout(body, 1024, Duration::from_millis(1)).await;
+fn limit(each_bytes: usize, all_bytes: usize) -> BodyLimit {
+    BodyLimit {
+        each_bytes,
+        all: Arc::new(Semaphore::new(all_bytes)),
+    }
+}
+
+    let limit = limit(1024, 1024);
+    let refused = read_with_timeout(body, &limit, Duration::from_millis(1)).await;
     drop(writer);
     let refused = refused.unwrap_err();
     assert_eq!(refused.reason(), Reason::BadRequest);
     assert!(refused.to_string().contains("in time"), "{refused}");
 }
+    assert_eq!(limit.all.available_permits(), 1024);
+}
+
+#[tokio::test]
+async fn bodies_that_are_under_way_share_a_bound_and_leave_it_when_they_are_whole() {
+    let limit = limit(100, 150);
+    let read = async |bytes: usize| {
+        let body = Body::from_bytes(vec![b'x'; bytes].into());
+        let read = read_with_timeout(body, &limit, Duration::from_secs(60)).await;
+        read.map(|bytes| bytes.len())
+            .map_err(|problem| problem.reason())
+    };
+    assert_eq!(read(100).await, Ok(100));
+    assert_eq!(read(101).await, Err(Reason::PayloadTooLarge));
+    // Another body has begun and does not go on.
+    let under_way = limit.all.try_acquire_many(60).unwrap();
+    assert_eq!(read(90).await, Ok(90));
+    assert_eq!(read(91).await, Err(Reason::Overloaded));
+    drop(under_way);
+    assert_eq!(read(91).await, Ok(91));
+    assert_eq!(limit.all.available_permits(), 150);

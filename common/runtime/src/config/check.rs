@@ -53,6 +53,14 @@ fn listening(check: &mut Check, settings: &Settings) {
         http.body_limit_bytes,
         1024..=64 << 20,
     );
+    check.range("http.bodies_bytes", http.bodies_bytes, 1 << 20..=1 << 36);
+    if http.bodies_bytes < http.body_limit_bytes {
+        let what =
+            "must be at least http.body_limit_bytes, or no body of that size is ever received";
+        check.problem("http.bodies_bytes", what);
+    }
+    check.range("http.max_connections", http.max_connections, 10..=1_000_000);
+    check.seconds("http.head_timeout_s", http.head_timeout, 1..=300);
     check.seconds("http.idle_timeout_s", http.idle_timeout, 5..=3600);
     let notifier = &settings.notifier;
     check.range("notifier.max_sockets", notifier.max_sockets, 1..=1_000_000);

@@ -22,6 +22,10 @@ pub struct Http {
     pub allowed_origins: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
     pub body_limit_bytes: usize,
+    pub bodies_bytes: usize,
+    pub max_connections: usize,
+    #[serde(rename = "head_timeout_s", deserialize_with = "seconds")]
+    pub head_timeout: Duration,
     #[serde(rename = "idle_timeout_s", deserialize_with = "seconds")]
     pub idle_timeout: Duration,
     pub debug_pages: bool,
