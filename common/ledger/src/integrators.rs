@@ -1,6 +1,7 @@
 //! Integrators: the systems that are handed a store's orders, and the secrets shared with them.
 
 mod archive;
+mod bound;
 mod disable;
 mod health;
 mod membership;
@@ -33,6 +34,7 @@ use domain::{
 };
 use store::integrators::Stored;
 
+pub use bound::MAX_ENABLED_PER_STORE;
 pub use health::{Health, LastFailure};
 
 /// Time for which a replaced secret stays valid, in hours.
@@ -125,6 +127,11 @@ pub enum IntegratorRefused {
     Listener,
     #[error("its authentication must be given again when its URL moves to another host")]
     AuthRequired,
+    #[error(
+        "store {store} has {} enabled integrators, and may have no more",
+        MAX_ENABLED_PER_STORE
+    )]
+    TooMany { store: StoreId },
 }
 
 impl Refusal for IntegratorRefused {}
@@ -142,6 +149,7 @@ impl Ledger {
                 .filter(|store| store.archived_at.is_none())
                 .ok_or(IntegratorRefused::NoSuchStore)?;
             check_open(change, &new.further_stores).await?;
+            bound::check_new(change, &new).await?;
             let (stored, secrets) = prepare(change, new);
             store::integrators::insert(&mut change.tx, &stored).await?;
             let integrator = &stored.integrator;
@@ -222,6 +230,9 @@ impl Ledger {
                 stored.integrator.auth_kind = auth.kind().to_owned();
             }
             apply(&edit, &mut stored);
+            if edit.stores.is_some() || !before.enabled {
+                bound::check_edited(change, &before, &stored.integrator, &stores).await?;
+            }
             if edit.enabled.is_some() {
                 store::integrators::forget_told(&mut change.tx, id).await?;
             }

@@ -1,5 +1,6 @@
 //! Integrators and their secrets on both databases.
 
+mod bound;
 mod secrets;
 mod stores;
 
