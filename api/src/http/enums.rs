@@ -98,6 +98,7 @@ wire_words! {
     Confirms = integrator::Confirms;
     UnknownPolicy = integrator::UnknownPolicy;
     CallbackAuth = integrator::CallbackAuth;
+    ClientAuth = integrator::ClientAuth;
     SessionState = session::SessionState;
     ChangeSubject = record::Subject;
     ChangeAction = record::Action;

@@ -137,6 +137,8 @@ pub enum OutboundAuth {
         client_id: String,
         client_secret: String,
         scope: Option<String>,
+        #[serde(default)]
+        client_auth: ClientAuth,
     },
     /// Seed 004: a sign-in whose response contains a JWT.
     SignIn {
@@ -144,6 +146,23 @@ pub enum OutboundAuth {
         username: String,
         password: String,
     },
+}
+
+words! {
+    /// How a client says who it is when it asks for a token (RFC 6749 section 2.3.1).
+    pub enum ClientAuth {
+        /// In the header `Authorization`.
+        Basic = "client_secret_basic",
+        /// In the body of the request.
+        Post = "client_secret_post",
+    }
+}
+
+/// RFC 6749 requires it of every server.
+impl Default for ClientAuth {
+    fn default() -> Self {
+        Self::Basic
+    }
 }
 
 impl OutboundAuth {

@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, header};
 use poem_openapi::{Object, Union};
 use url::Url;
 
-use crate::http::{body::format::WebAddress, problem::FieldError};
+use crate::http::{body::format::WebAddress, enums::ClientAuth, problem::FieldError};
 
 #[derive(Union)]
 #[oai(rename = "OutboundAuth", discriminator_name = "type", one_of)]
@@ -62,6 +62,9 @@ pub(super) struct Oauth2Auth {
     client_secret: String,
     #[oai(validator(min_length = 1, max_length = 500))]
     scope: Option<String>,
+    /// How the client says who it is: in the header `Authorization` (`client_secret_basic`, the default), or in the body
+    /// (`client_secret_post`).
+    client_auth: Option<ClientAuth>,
 }
 
 /// A `POST` of `{username, password}` to `url` answers with a `token`, which is then sent in `Authorization`.
@@ -108,6 +111,7 @@ impl OutboundAuthBody {
                 client_id: oauth2.client_id,
                 client_secret: oauth2.client_secret,
                 scope: oauth2.scope,
+                client_auth: oauth2.client_auth.map(Into::into).unwrap_or_default(),
             },
             Self::SignIn(sign_in) => OutboundAuth::SignIn {
                 url: address("/auth/url", &sign_in.url, errors)?,

@@ -1,6 +1,6 @@
 //! Signing in to integrators, against a real socket on loopback.
 
-use domain::handoff::SendResult;
+use domain::{handoff::SendResult, integrator::ClientAuth};
 use futures_util::{FutureExt, future::join_all};
 use platform::chance::Chance;
 use store::testing::noon;
@@ -52,6 +52,7 @@ impl Scene {
                 client_id: "us".to_owned(),
                 client_secret: "p:w".to_owned(),
                 scope: Some("orders".to_owned()),
+                client_auth: Default::default(),
             },
             token_at: None,
             signing: vec![],
@@ -152,6 +153,19 @@ async fn a_token_is_asked_for_once_and_used_until_it_expires() {
     let asked = scene.tokens.received().remove(0);
     assert_eq!(asked.header("authorization"), basic("us", "p%3Aw"));
     assert_eq!(asked.body, b"grant_type=client_credentials&scope=orders");
+}
+
+#[tokio::test]
+async fn the_id_and_the_secret_go_into_the_body_if_the_server_wants_them_there() {
+    let mut scene = Scene::new([Reply::status(200)], [token("one")]).await;
+    if let OutboundAuth::Oauth2 { client_auth, .. } = &mut scene.outgoing.auth {
+        *client_auth = ClientAuth::Post;
+    }
+    assert_eq!(status_and_cached(&scene.attempt().await), (200, false));
+    let asked = scene.tokens.received().remove(0);
+    assert_eq!(asked.header("authorization"), "");
+    let body = "grant_type=client_credentials&scope=orders&client_id=us&client_secret=p%3Aw";
+    assert_eq!(String::from_utf8_lossy(&asked.body), body);
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use domain::{answers::JsonPointer, integrator::OutboundAuth};
+use domain::{
+    answers::JsonPointer,
+    integrator::{ClientAuth, OutboundAuth},
+};
 use http::header;
 use platform::clock::Clock;
 use serde::Deserialize;
@@ -53,17 +56,22 @@ impl<'a> TokenRequest<'a> {
                 client_id,
                 client_secret,
                 scope,
-            } => Some(Self {
-                url: token_url,
-                content_type: "application/x-www-form-urlencoded",
+                client_auth,
+            } => {
+                let in_body = match client_auth {
+                    ClientAuth::Basic => None,
+                    ClientAuth::Post => Some((client_id.as_str(), client_secret.as_str())),
+                };
                 // RFC 6749 section 2.3.1: form-encoded before they go into Basic.
-                authorization: Some(basic(
-                    &form_encoded(client_id),
-                    &form_encoded(client_secret),
-                )),
-                body: client_credentials(scope.as_deref()),
-                at,
-            }),
+                let in_header = || basic(&form_encoded(client_id), &form_encoded(client_secret));
+                Some(Self {
+                    url: token_url,
+                    content_type: "application/x-www-form-urlencoded",
+                    authorization: in_body.is_none().then(in_header),
+                    body: client_credentials(scope.as_deref(), in_body),
+                    at,
+                })
+            }
             OutboundAuth::SignIn {
                 url,
                 username,
@@ -187,11 +195,15 @@ fn expiry(jwt: &str) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(claims.exp, 0)
 }
 
-fn client_credentials(scope: Option<&str>) -> String {
+fn client_credentials(scope: Option<&str>, client: Option<(&str, &str)>) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "client_credentials");
     if let Some(scope) = scope {
         form.append_pair("scope", scope);
+    }
+    if let Some((id, secret)) = client {
+        form.append_pair("client_id", id)
+            .append_pair("client_secret", secret);
     }
     form.finish()
 }
@@ -315,7 +327,7 @@ mod tests {
     #[test]
     fn client_credentials_are_form_encoded() {
         assert_eq!(
-            client_credentials(Some("orders write")),
+            client_credentials(Some("orders write"), None),
             "grant_type=client_credentials&scope=orders+write"
         );
         assert_eq!(form_encoded("a:b c"), "a%3Ab+c");
