@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+/// Schemas whose readers ignore unknown fields ([`crate::http::body::RawBody`]).
+const OPEN: [&str; 2] = ["Callback", "CallbackDelivery"];
+
 pub(super) fn close_request_schemas(document: &mut Value) {
     let mut waiting = Vec::new();
     let paths = document["paths"]
@@ -24,7 +27,10 @@ pub(super) fn close_request_schemas(document: &mut Value) {
     }
     for name in seen {
         let schema = &mut document["components"]["schemas"][&name];
-        let Some(members) = schema.as_object_mut() else {
+        let Some(members) = schema
+            .as_object_mut()
+            .filter(|_| !OPEN.contains(&name.as_str()))
+        else {
             continue;
         };
         if members.contains_key("allOf") {

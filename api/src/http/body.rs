@@ -15,7 +15,13 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use self::{
+    encoding::Encoding,
+    schema::{Schema, Unknown},
+};
+use crate::http::problem::{FieldError, Problem, Reason};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use http::header;
 use poem::{Body, Request, RequestBody};
 use poem_openapi::{
@@ -41,9 +47,10 @@ pub struct RawBody<T> {
 }
 
 impl<T: ParseFromJSON + 'static> RawBody<T> {
-    /// Parses and validates the body as [`Checked`] does.
+    /// Parses and validates the body as [`Checked`] does, but ignores fields that the schema does not name: their sender
+    /// has one body for several receivers.
     pub fn parse(&self) -> Result<T, Problem> {
-        parse(&self.bytes)
+        parse(&self.bytes, Unknown::Ignored)
     }
 }
 
@@ -79,7 +86,7 @@ impl<'a, T: ParseFromJSON + 'static> ApiExtractor<'a> for Checked<T> {
                 .into());
         }
         let bytes = read(request, body).await?;
-        Ok(Self(parse(&bytes)?))
+        Ok(Self(parse(&bytes, Unknown::Refused)?))
     }
 }
 
@@ -214,8 +221,8 @@ pub(crate) fn too_large(limit: usize) -> Problem {
 }
 
 /// Parses and validates a body. The last value of a repeated key counts; nesting deeper than 128 is malformed.
-fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+fn parse<T: ParseFromJSON + 'static>(bytes: &[u8], unknown: Unknown) -> Result<T, Problem> {
+    let (value, mut errors) = lenient::parse(bytes).map_err(|error| {
         Problem::new(Reason::MalformedJson).detail(format!(
             "Syntax error at line {}, column {}.",
             error.line(),
@@ -224,6 +231,7 @@ fn parse<T: ParseFromJSON + 'static>(bytes: &[u8]) -> Result<T, Problem> {
     })?;
     errors.extend(schema_of::<T>().errors(&value, unknown));
     if !errors.is_empty() {
+        lenient::show_half_characters(&mut errors);
         return Err(Problem::invalid(errors));
     }
     T::parse_from_json(Some(value)).map_err(|error| {
@@ -246,4 +254,3 @@ fn schema_of<T: ParseFromJSON + 'static>() -> Arc<Schema> {
 
 #[cfg(test)]
 mod tests;
-        lenient::show_half_characters(&mut errors);

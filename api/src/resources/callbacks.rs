@@ -3,7 +3,7 @@
 mod list;
 
 use domain::{
-    callback::{DeliveryUpdate, Update},
+    callback::{CallbackResult, DeliveryUpdate, Update},
     integrator::{CallbackAuth, Integrator},
     signature::{Signed, SigningSecret, verify},
 };
@@ -31,9 +31,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(crate) struct Callbacks(pub(crate) ApiState);
 
-/// An integrator's update of one order, identified by either `order_id` or `reference`.
+/// An integrator's update of one order, identified by either `order_id` or `reference`. Other fields are ignored.
 #[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
 struct Callback {
     order_id: Option<Uuid>,
     /// The integrator's own reference for the order.
@@ -55,7 +54,6 @@ struct Callback {
 }
 
 #[derive(Debug, Object)]
-#[oai(deny_unknown_fields)]
 struct CallbackDelivery {
     #[oai(validator(min_length = 1, max_length = 200))]
     tracking_number: Option<String>,
@@ -66,7 +64,9 @@ struct CallbackDelivery {
 
 #[derive(Debug, Object)]
 struct CallbackKept {
-    /// `stored`, or `duplicate` if this update was received before with this `webhook-id`.
+    /// `stored`, or `duplicate` if this update was received before with this `webhook-id`. `unmapped` and `illegal`: it is
+    /// stored, and it is known already that it will change nothing, because its status is neither one of ours nor in the
+    /// `status_map`, or because the order has ended.
     result: String,
 }
 
@@ -162,8 +162,12 @@ impl Callbacks {
         if received == Received::Conflict {
             return Err(Problem::new(Reason::WebhookIdReused));
         }
+        let judged = match received {
+            Received::Stored { judged, .. } => judged,
+            Received::Duplicate | Received::Conflict => None,
+        };
         Ok(Answer::of(CallbackKept {
-            result: result.to_owned(),
+            result: judged.map_or(result, CallbackResult::as_str).to_owned(),
         }))
     }
 }

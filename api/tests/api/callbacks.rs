@@ -1,5 +1,6 @@
 //! Integrators' callbacks: authentication, storage, and their effect once a worker has applied them.
 
+mod judged;
 mod listed;
 mod strangers;
 
@@ -360,22 +361,17 @@ async fn a_signed_body_is_checked_as_any_other() {
             post_callback(&app, &kitchen, "m-1", &both).await.pointers(),
             ["/order_id", "/status"]
         );
-        let unknown = json!({"order_id": order, "status": "ready", "mood": "good"});
+        let wrong = json!({"order_id": order, "status": 7, "mood": "good", "delivery": {"eta": 5, "status": 1}});
         assert_eq!(
-            post_callback(&app, &kitchen, "m-2", &unknown)
-                .await
-                .pointers(),
-            ["/mood"]
+            post_callback(&app, &kitchen, "m-2", &wrong).await.pointers(),
+            ["/status", "/delivery/status"]
         );
-        let ours = json!({"order_id": order, "status": "in the oven"});
-        assert_eq!(
-            post_callback(&app, &kitchen, "m-3", &ours)
-                .await
-                .status
-                .as_u16(),
-            202,
-            "recorded as unmapped"
-        );
+        let more = json!({"order_id": order, "status": "in the oven", "mood": "good", "delivery": {"eta": [5]}});
+        let answer = post_callback(&app, &kitchen, "m-3", &more).await;
+        assert_eq!(answer.status.as_u16(), 202, "{}", answer.text);
+        assert_eq!(answer.json()["result"], "unmapped");
+        let again = post_callback(&app, &kitchen, "m-3", &more).await;
+        assert_eq!(again.json()["result"], "duplicate");
         app.house.ledger.apply_callbacks(order).await.unwrap();
         assert_eq!(status(&app, order).await, "pending");
     })

@@ -9,12 +9,15 @@ use super::{
     Change, ChangeError, ChangeResult, CrashPoints, Failure, Ledger, Refusal, Result,
     in_one_transaction,
 };
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use domain::{
-    callback::Update,
+    callback::{CallbackResult, Update},
     hint::Hint,
     ids::{CallbackId, OrderId},
     integrator::Integrator,
+    status::OrderStatus,
 };
 use platform::{crash, secrets::sha256};
 use store::{StoreError, callbacks::NewCallback};
@@ -26,6 +29,8 @@ pub use store::callbacks::{CallbackFilter, KeptCallback};
 pub enum Received {
     Stored {
         id: CallbackId,
+        /// Result that it will have, if that is known already: `unmapped` or `illegal`.
+        judged: Option<CallbackResult>,
     },
     /// The integrator has already sent this update with this webhook id.
     Duplicate,
@@ -66,7 +71,9 @@ impl Ledger {
     ) -> ChangeResult<Received, CallbackRefused> {
         crash::point("callback.before_store");
         let stored = in_one_transaction!(&self.inner, CrashPoints::CALLBACK_STORED, |change| {
-            let order_id = order_of(change, integrator, &update).await?;
+            let order = order_of(change, integrator, &update).await?;
+            let order_id = order.map(|(id, _)| id);
+            let judged = judge_at_once(change, integrator, &update, order).await?;
             let id: CallbackId = change.inner.chance.id(change.now);
             let new = NewCallback {
                 id,
@@ -81,7 +88,7 @@ impl Ledger {
             if let Some(order) = order_id {
                 change.hint(Hint::Callbacks { order });
             }
-            Ok(Received::Stored { id })
+            Ok(Received::Stored { id, judged })
         });
         match stored {
             // A body with a repeated id may name an order that this integrator was never sent; the id counts first.
@@ -114,7 +121,7 @@ impl Ledger {
                 return Ok(Some(Received::Duplicate));
             }
             let order_id = match order_of(change, integrator, update).await {
-                Ok(order) => order,
+                Ok(order) => order.map(|(id, _)| id),
                 Err(ChangeError::Refused(CallbackRefused::UnknownOrder(_))) => None,
                 Err(ChangeError::Failed(failure)) => return Err(failure),
             };
@@ -158,23 +165,42 @@ fn time_that_counts(
     counts
 }
 
-/// Returns the order that an update names; `None` if its reference is not known yet.
+/// Returns the result of an update that is known before it is applied: its words mean nothing, or its order has ended and
+/// stays as it is.
+async fn judge_at_once(
+    change: &mut Change<'_>,
+    integrator: &Integrator,
+    update: &Update,
+    order: Option<(OrderId, Option<OrderStatus>)>,
+) -> store::Result<Option<CallbackResult>> {
+    let ended = order.and_then(|(id, status)| Some((id, status.filter(|it| it.is_final())?)));
+    let newest = match ended {
+        Some((id, _)) => store::callbacks::newest_marks(&mut change.tx, id).await?,
+        None => BTreeMap::new(),
+    };
+    let newest = newest.get(&integrator.id).copied().unwrap_or_default();
+    let ended = ended.map(|(_, status)| status);
+    Ok(interpret::judge_at_once(integrator, update, ended, newest))
+}
+
+/// Returns the order that an update names, and its status if that came with it; `None` if its reference is not known yet.
 async fn order_of(
     change: &mut Change<'_>,
     integrator: &Integrator,
     update: &Update,
-) -> ChangeResult<Option<OrderId>, CallbackRefused> {
+) -> ChangeResult<Option<(OrderId, Option<OrderStatus>)>, CallbackRefused> {
     let tx = &mut change.tx;
     match (update.order_id, &update.reference) {
         (Some(order), _) => {
-            if store::callbacks::was_handed(tx, integrator.id, order).await? {
-                Ok(Some(order))
-            } else {
-                Err(CallbackRefused::UnknownOrder(order).into())
+            let status = store::callbacks::status_if_handed(tx, integrator.id, order).await?;
+            match status {
+                Some(status) => Ok(Some((order, Some(status)))),
+                None => Err(CallbackRefused::UnknownOrder(order).into()),
             }
         }
         (None, Some(reference)) => {
-            Ok(store::callbacks::order_of_reference(tx, integrator.id, reference).await?)
+            let found = store::callbacks::order_of_reference(tx, integrator.id, reference);
+            Ok(found.await?.map(|order| (order, None)))
         }
         (None, None) => Ok(None),
     }

@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     execute,
     failures::{MAX_FAILURES, shortened},
-    fetch_all, fetch_optional, fetch_scalar, fetch_scalars, for_update, push_ids,
+    fetch_all, fetch_optional, fetch_optional_scalar, fetch_scalars, for_update, push_ids,
     rows::text,
     statements::Statement,
     tx::Tx,
@@ -21,6 +21,7 @@ use crate::{
 use domain::{
     callback::{CallbackResult, Update, UpdateMark},
     ids::{CallbackId, IntegratorId, OrderId},
+    status::OrderStatus,
 };
 
 pub use list::{CallbackFilter, KeptCallback};
@@ -113,15 +114,21 @@ pub async fn find(
     Ok(row.map(|(id, Json(payload))| (id, payload)))
 }
 
-/// Returns whether this integrator was ever handed this order.
-pub async fn was_handed(tx: &mut Tx, integrator: IntegratorId, order: OrderId) -> Result<bool> {
-    let handoffs: i64 = fetch_scalar!(
+/// Returns the status of an order that this integrator was handed; `None` if it never was.
+pub async fn status_if_handed(
+    tx: &mut Tx,
+    integrator: IntegratorId,
+    order: OrderId,
+) -> Result<Option<OrderStatus>> {
+    // A scalar subquery, so that the order's row is found by its key and its handoffs by theirs.
+    Ok(fetch_optional_scalar!(
         tx,
-        "SELECT COUNT(*) FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id = ? AND integrator_id = ?",
+        "SELECT status FROM orders WHERE id = ? AND \
+         (SELECT COUNT(*) FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id = ? AND integrator_id = ?) > 0",
+        order,
         order,
         integrator
-    );
-    Ok(handoffs > 0)
+    ))
 }
 
 /// Returns the order that an integrator's reference means: by the reference that its own response gave, else by ours,

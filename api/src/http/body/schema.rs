@@ -33,14 +33,16 @@ impl Schema {
         }
     }
 
-    pub(super) fn errors(&self, value: &Value) -> Vec<FieldError> {
-        errors(value, &self.root, &self.named)
+    pub(super) fn errors(&self, value: &Value, unknown: Unknown) -> Vec<FieldError> {
+        let mut walk = Walk::new(&self.named, unknown);
+        walk.check(value, &self.root, true);
+        walk.errors
     }
 }
 
 /// Returns what is wrong with a value; `named` has the schemas that `schema` refers to.
 pub(crate) fn errors(value: &Value, schema: &MetaSchemaRef, named: &Named) -> Vec<FieldError> {
-    let mut walk = Walk::new(named);
+    let mut walk = Walk::new(named, Unknown::Refused);
     walk.check(value, schema, true);
     walk.errors
 }
@@ -55,8 +57,6 @@ pub(crate) fn resolve<'s>(schema: &'s MetaSchemaRef, named: &'s Named) -> &'s Me
     }
 }
 
-struct Walk<'s> {
-    named: &'s Named,
 /// Returns a step of a JSON pointer (RFC 6901).
 pub(super) fn pointer_step(name: &str) -> String {
     format!("/{}", name.replace('~', "~0").replace('/', "~1"))
@@ -69,14 +69,18 @@ pub(super) enum Unknown {
     Ignored,
 }
 
+struct Walk<'s> {
+    named: &'s Named,
+    unknown: Unknown,
     pointer: String,
     errors: Vec<FieldError>,
 }
 
 impl<'s> Walk<'s> {
-    fn new(named: &'s Named) -> Self {
+    fn new(named: &'s Named, unknown: Unknown) -> Self {
         Self {
             named,
+            unknown,
             pointer: String::new(),
             errors: Vec::new(),
         }
@@ -110,7 +114,7 @@ impl<'s> Walk<'s> {
         let alternatives = || schema.any_of.iter().chain(&schema.one_of);
         if alternatives().next().is_some() {
             let fits = |one| {
-                let mut walk = Walk::new(self.named);
+                let mut walk = Walk::new(self.named, self.unknown);
                 walk.check(value, one, closed);
                 walk.errors.is_empty()
             };
@@ -221,6 +225,9 @@ impl<'s> Walk<'s> {
     }
 
     fn refuse_others(&mut self, members: &Map<String, Value>, known: &[&str]) {
+        if self.unknown == Unknown::Ignored {
+            return;
+        }
         for name in members.keys() {
             if !known.contains(&name.as_str()) {
                 self.below(name, |walk| walk.wrong("is an unknown field"));
@@ -269,8 +276,6 @@ impl<'s> Walk<'s> {
                 _ => format!("must be at least {least} characters long"),
             });
         }
-        if let Some(what) = schema.format.and_then(|format| format::wrong(format, text)) {
-            self.wrong(what);
         if schema.format.is_none()
             && self.pointer.ends_with("/name")
             && let Err(refused) = name::check(text)
@@ -278,6 +283,8 @@ impl<'s> Walk<'s> {
         {
             return self.wrong(refused.to_string());
         }
+        if let Some(what) = schema.format.and_then(|format| format::wrong(format, text)) {
+            self.wrong(what);
         }
     }
 

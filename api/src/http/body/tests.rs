@@ -36,7 +36,9 @@ struct Tray {
 
 fn errors(text: &str) -> Vec<(String, String)> {
     let value: Value = serde_json::from_str(text).unwrap();
-    let errors = schema_of::<Tray>().errors(&value).into_iter();
+    let errors = schema_of::<Tray>()
+        .errors(&value, Unknown::Refused)
+        .into_iter();
     errors.map(|error| (error.pointer, error.detail)).collect()
 }
 
@@ -45,7 +47,7 @@ fn a_body_as_it_must_be_has_no_errors_and_is_parsed() {
     let text = r#"{"cups":[{"name":"mocca","quantity":9,"size":null,"saucer":{"zone":"Europe/Berlin"}}],
         "id":"01980000-0000-7000-8000-000000000000"}"#;
     assert_eq!(errors(text), []);
-    let tray: Tray = parse(text.as_bytes()).unwrap();
+    let tray: Tray = parse(text.as_bytes(), Unknown::Refused).unwrap();
     assert_eq!(tray.cups[0].quantity, 9);
 }
 
@@ -99,10 +101,10 @@ fn errors_are_bounded() {
 #[test]
 fn nesting_and_twin_keys_do_no_harm() {
     let deep = "[".repeat(100_000);
-    let problem = parse::<Tray>(deep.as_bytes()).unwrap_err();
+    let problem = parse::<Tray>(deep.as_bytes(), Unknown::Refused).unwrap_err();
     assert_eq!(problem.reason(), Reason::MalformedJson);
     let twin = r#"{"id":5,"cups":[{"name":"a","quantity":1}],"id":"01980000-0000-7000-8000-000000000000"}"#;
-    assert!(parse::<Tray>(twin.as_bytes()).is_ok());
+    assert!(parse::<Tray>(twin.as_bytes(), Unknown::Refused).is_ok());
 }
 
 #[derive(Debug, Object)]
@@ -135,12 +137,14 @@ struct Milk {
 fn variants_are_checked_by_their_word_and_closed_like_all_else() {
     let errors = |text: &str| {
         let value: Value = serde_json::from_str(text).unwrap();
-        let errors = schema_of::<Shelf>().errors(&value).into_iter();
+        let errors = schema_of::<Shelf>()
+            .errors(&value, Unknown::Refused)
+            .into_iter();
         errors.map(|error| error.pointer).collect::<Vec<_>>()
     };
     let right = r#"{"top":{"zone":"UTC"},"drink":{"kind":"tea","minutes":3}}"#;
     assert_eq!(errors(right), [""; 0]);
-    assert!(parse::<Shelf>(right.as_bytes()).is_ok());
+    assert!(parse::<Shelf>(right.as_bytes(), Unknown::Refused).is_ok());
     assert_eq!(errors(r#"{"drink":{"kind":"milk"}}"#), [""; 0]);
     assert_eq!(
         errors(r#"{"drink":{"kind":"tea","minutes":0,"fat":1}}"#),
@@ -154,10 +158,6 @@ fn variants_are_checked_by_their_word_and_closed_like_all_else() {
     );
 }
 
-#[tokio::test]
-async fn a_body_that_never_ends_is_given_up() {
-    let (writer, reader) = tokio::io::duplex(16);
-    let body = Body::from_async_read(reader);
 fn limit(each_bytes: usize, all_bytes: usize) -> BodyLimit {
     BodyLimit {
         each_bytes,
@@ -165,13 +165,16 @@ fn limit(each_bytes: usize, all_bytes: usize) -> BodyLimit {
     }
 }
 
+#[tokio::test]
+async fn a_body_that_never_ends_is_given_up() {
+    let (writer, reader) = tokio::io::duplex(16);
+    let body = Body::from_async_read(reader);
     let limit = limit(1024, 1024);
     let refused = read_with_timeout(body, &limit, Duration::from_millis(1)).await;
     drop(writer);
     let refused = refused.unwrap_err();
     assert_eq!(refused.reason(), Reason::BadRequest);
     assert!(refused.to_string().contains("in time"), "{refused}");
-}
     assert_eq!(limit.all.available_permits(), 1024);
 }
 
@@ -193,3 +196,4 @@ async fn bodies_that_are_under_way_share_a_bound_and_leave_it_when_they_are_whol
     drop(under_way);
     assert_eq!(read(91).await, Ok(91));
     assert_eq!(limit.all.available_permits(), 150);
+}

@@ -1,9 +1,11 @@
 //! Interprets one callback and applies it to its order (docs/design.md section 6).
 
+mod at_once;
 mod ready_time;
 
 use chrono::{DateTime, Utc};
 
+pub(super) use self::at_once::judge_at_once;
 use self::ready_time::apply_ready_at;
 use crate::{
     Change, ChangeError, Result,

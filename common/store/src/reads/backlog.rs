@@ -254,7 +254,7 @@ async fn assert_reads_are_few(house: &TestDb) {
         800: handoffs::claim(&mut tx, &claims);
         800: attempts::end(&mut tx, &ended);
         800: orders::write_changed(&mut tx, &changed);
-        100: callbacks::was_handed(&mut tx, big, orders[1]);
+        100: callbacks::status_if_handed(&mut tx, big, orders[1]);
         100: callbacks::order_of_reference(&mut tx, big, "17");
         100: callbacks::attach(&mut tx, big, "unknown", orders[1]);
         100: sweep::expired_leases(&mut tx, now, 512);
