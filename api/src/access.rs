@@ -144,6 +144,8 @@ pub const FOR_INTEGRATORS: &[(&str, &str)] = &[
     ("POST", "/me/password"),
     ("GET", "/handoffs"),
     ("GET", "/handoffs/{id}"),
+    ("GET", "/callbacks"),
+    ("GET", "/integrators/{id}"),
     ("GET", "/orders/{id}"),
     ("GET", "/products"),
     ("GET", "/products/{id}"),

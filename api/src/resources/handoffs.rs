@@ -25,6 +25,7 @@ use self::view::ListedView;
 pub(crate) use self::{
     bulk_retry::Retries,
     message::{HeaderView, Messages, text},
+    rights::visible,
     send_test::IntegratorTests,
     stuck::StuckList,
     view::HandoffView,
@@ -117,7 +118,9 @@ impl Handoffs {
     #[oai(path = "/handoffs/:id", method = "get", operation_id = "get_handoff")]
     async fn get(&self, caller: Caller, id: Path<Uuid>) -> Result<Json<HandoffView>, Problem> {
         let history = self.visible_handoff(&caller, id.0).await?;
-        let view = HandoffView::of(history);
+        let body = self.0.ledger.handoff_body(id.0.into()).await?;
+        let body = body.as_deref().map(text).transpose()?;
+        let view = HandoffView::of(history).with_body(body);
         Ok(Json(if caller.is(Role::Integrator) {
             view.without_usernames()
         } else {

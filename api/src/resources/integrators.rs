@@ -8,6 +8,7 @@ mod request;
 use std::collections::BTreeMap;
 
 use domain::{
+    account::Role,
     ids::{IntegratorId, StoreId},
     integrator::Integrator,
     signature::SigningSecret,
@@ -206,7 +207,7 @@ impl Integrators {
 
     /// Get an integrator
     ///
-    /// For managers of any of its stores. Shows its recent health, but no secrets. `health` is not part of the `ETag`,
+    /// For managers of any of its stores, and for accounts that act for it. Shows its recent health, but no secrets. `health` is not part of the `ETag`,
     /// which changes with the settings only. An archived integrator returns 404.
     #[oai(
         path = "/integrators/:id",
@@ -218,7 +219,14 @@ impl Integrators {
         caller: Caller,
         Path(id): Path<Uuid>,
     ) -> Result<Tagged<IntegratorView>, Problem> {
-        let integrator = self.seen_integrator(&caller, id.into()).await?;
+        let integrator = if caller.represents(id.into()) {
+            let found = self.0.ledger.integrator(id.into()).await?;
+            found.ok_or_else(Problem::not_found)?
+        } else if caller.is(Role::Integrator) {
+            return Err(Problem::not_found());
+        } else {
+            self.seen_integrator(&caller, id.into()).await?
+        };
         let health = self.0.ledger.health_of(&[integrator.id]).await?;
         let mut shown = IntegratorView::from(integrator);
         let etag = tag(&shown);
@@ -418,7 +426,7 @@ impl From<IntegratorRefused> for Problem {
                 "/auth",
                 "must be sent again if url changes its host, scheme or port",
             ),
-            IntegratorRefused::Listener => {
+            IntegratorRefused::Listener | IntegratorRefused::TooMany { .. } => {
                 Self::new(Reason::Conflict).detail(format!("{refused}."))
             }
             IntegratorRefused::VersionConflict { current } => version_conflict(current),

@@ -48,6 +48,7 @@ pub(super) fn due_again() -> Value {
             "round": 2, "retry_id": RETRY, "retried_by": manager(), "retried_at": at(RETRIED),
             "due_at": at(RETRIED),
         }],
+        "body": null,
     });
     with_fields(failed(), fields)
 }
@@ -92,7 +93,7 @@ pub(super) fn test() -> Value {
     let fields = json!({
         "id": TEST, "order_id": null, "order_number": null, "event": "test", "state": "due", "required": false,
         "next_attempt_at": at(PLACED), "deadline": "2026-11-21T19:20:00.000000Z", "reason": null,
-        "not_retryable": "a handoff that is due can't be retried", "closed_at": null, "attempts": [], "rounds": [],
+        "not_retryable": "a handoff that is due can't be retried", "closed_at": null, "attempts": [], "rounds": [], "body": null,
     });
     with_fields(failed(), fields)
 }

@@ -18,7 +18,7 @@ use crate::{
         query_list::CommaSeparated,
         scalars::Time,
     },
-    resources::stores::rights::visible_stores,
+    resources::handoffs::visible,
     state::ApiState,
 };
 
@@ -53,7 +53,7 @@ impl CallbackList {
     /// List callbacks, newest first
     ///
     /// Shows each callback as received, and its result: applied, or why it changed nothing. Managers and staff see
-    /// those of their stores' integrators, operators all.
+    /// those of their stores' integrators, an integrator account those of one integrator that it acts for, operators all.
     #[oai(path = "/callbacks", method = "get", operation_id = "list_callbacks")]
     #[expect(
         clippy::too_many_arguments,
@@ -75,9 +75,11 @@ impl CallbackList {
         cursor: Cursor<CallbackId>,
     ) -> Result<Json<Page<CallbackView>>, Problem> {
         let results = result.map(|several| several.0).into_iter().flatten();
+        let (store, integrator) = (store_id.map(StoreId::from), integrator_id.map(Into::into));
+        let (stores, integrator) = visible(&caller, store, integrator)?;
         let filter = CallbackFilter {
-            stores: visible_stores(&caller, store_id.map(StoreId::from))?,
-            integrator: integrator_id.map(Into::into),
+            stores,
+            integrator,
             order: order_id.map(Into::into),
             results: results.map(CallbackState::result).collect(),
             received_after: received_after.map(|at| at.0),

@@ -16,23 +16,31 @@ pub(super) fn restrict_to_visible(
     store: Option<StoreId>,
     integrator: Option<IntegratorId>,
 ) -> Result<(), Problem> {
-    filter.integrator = integrator;
+    (filter.stores, filter.integrator) = visible(caller, store, integrator)?;
+    Ok(())
+}
+
+/// Returns the stores and the integrator whose handoffs and callbacks the caller may see, of those that are asked for;
+/// `None` means all.
+pub(crate) fn visible(
+    caller: &Caller,
+    store: Option<StoreId>,
+    integrator: Option<IntegratorId>,
+) -> Result<(Option<Vec<StoreId>>, Option<IntegratorId>), Problem> {
     if !caller.is(Role::Integrator) {
-        filter.stores = visible_stores(caller, store)?;
-        return Ok(());
+        return Ok((visible_stores(caller, store)?, integrator));
     }
     let own: Vec<IntegratorId> = caller.integrators().collect();
-    filter.integrator = match (integrator, own.as_slice()) {
-        (Some(asked), own) if own.contains(&asked) => Some(asked),
-        (None, [only]) => Some(*only),
+    let integrator = match (integrator, own.as_slice()) {
+        (Some(asked), own) if own.contains(&asked) => asked,
+        (None, [only]) => *only,
         (Some(_), _) | (None, []) => return Err(Problem::not_found()),
         (None, _) => {
             let detail = "is required, because this account acts for several integrators";
             return Err(Problem::invalid_field("integrator_id", detail));
         }
     };
-    filter.stores = store.map(|store| vec![store]);
-    Ok(())
+    Ok((store.map(|store| vec![store]), Some(integrator)))
 }
 
 /// Returns 404 unless the caller may see the handoff.

@@ -17,6 +17,9 @@ pub(crate) struct HandoffView {
     attempts: Vec<AttemptView>,
     /// Rounds that somebody started by hand, in order; the first round starts by itself.
     rounds: Vec<RoundView>,
+    /// Body of its requests, the same in each. Null before the first attempt, and
+    /// in answers to other operations than `GET /handoffs/{id}`.
+    body: Option<String>,
 }
 
 /// A handoff in a list.
@@ -134,7 +137,12 @@ impl HandoffView {
             facts: HandoffFacts::of(history.listed),
             attempts: history.attempts.into_iter().map(AttemptView::of).collect(),
             rounds: history.rounds.into_iter().map(RoundView::of).collect(),
+            body: None,
         }
+    }
+
+    pub(super) fn with_body(self, body: Option<String>) -> Self {
+        Self { body, ..self }
     }
 
     /// Removes the usernames: an integrator must not learn what a store's staff sign in with.

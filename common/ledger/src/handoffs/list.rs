@@ -45,6 +45,13 @@ pub struct HandoffHistory {
 }
 
 impl Ledger {
+    /// Returns the body that a handoff's integrator was sent; `None` before the first attempt.
+    #[crate::boxed]
+    pub async fn handoff_body(&self, id: HandoffId) -> Result<Option<Vec<u8>>> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::handoffs::body(&mut tx, id).await?)
+    }
+
     /// Lists handoffs, newest first; `before` is the last one of the previous page.
     #[crate::boxed]
     pub async fn handoffs(
