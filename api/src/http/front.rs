@@ -3,7 +3,7 @@
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use platform::{chance::Chance, clock::Clock, metrics::Metrics};
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use runtime::{
@@ -119,9 +119,12 @@ impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
         let metrics = &self.front.metrics;
         metrics
             .http_requests
-            .with_label_values(&[route, status.as_str()])
+            .with_label_values(&[known(&method), route, status.as_str()])
             .inc();
-        metrics.http_request_seconds.observe(took.as_secs_f64());
+        metrics
+            .http_request_seconds
+            .with_label_values(&[known(&method), route])
+            .observe(took.as_secs_f64());
         let (status, took_ms) = (status.as_u16(), took.as_millis());
         tracing::debug!(%request_id, %method, route, status, took_ms, "request answered");
         Ok(response)
@@ -152,6 +155,20 @@ impl<E: Endpoint> FrontEndpoint<E> {
             // The panic hook has logged the panic itself.
             Err(_) => Problem::internal("handler panicked").answer(request_id, ""),
         }
+    }
+}
+
+/// Returns the method as metrics show it: clients may invent others without end.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
     }
 }
 

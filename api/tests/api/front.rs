@@ -339,3 +339,46 @@ async fn every_kind_of_answer_is_kept_by_nobody_and_framed_by_nobody() {
     })
     .await;
 }
+
+/// Returns the headers of all answers in the API document.
+fn documented_headers() -> BTreeSet<String> {
+    let document: Value = serde_json::from_str(&api::openapi_document()).unwrap();
+    let mut found = BTreeSet::new();
+    let mut waiting = vec![&document];
+    while let Some(value) = waiting.pop() {
+        if let Some(responses) = value.get("responses").and_then(Value::as_object) {
+            let headers = responses
+                .values()
+                .filter_map(|one| one["headers"].as_object());
+            found.extend(headers.flatten().map(|(name, _)| name.to_lowercase()));
+        }
+        match value {
+            Value::Object(members) => waiting.extend(members.values()),
+            Value::Array(items) => waiting.extend(items),
+            _ => {}
+        }
+    }
+    assert!(
+        found.contains("etag") && found.contains("content-disposition"),
+        "{found:?}"
+    );
+    found
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_method_and_route_and_invented_methods_together() {
+    with_app(async |app: App| {
+        for method in ["GET", "BREW", "TEA"] {
+            app.ask(method, "/api/v1/ping").send().await;
+        }
+        let text = app.state.metrics.render();
+        for line in [
+            "expediter_http_requests_total{method=\"GET\",route=\"/ping\",status=\"200\"} 1",
+            "expediter_http_requests_total{method=\"other\",route=\"\",status=\"405\"} 2",
+            "expediter_http_request_seconds_count{method=\"GET\",route=\"/ping\"} 1",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line} in {text}");
+        }
+    })
+    .await;
+}

@@ -5,8 +5,8 @@ mod kinds;
 use std::sync::Arc;
 
 use prometheus::{
-    Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
-    process_collector::ProcessCollector,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder, process_collector::ProcessCollector,
 };
 
 use self::kinds::Kind;
@@ -23,7 +23,8 @@ pub struct Declared {
 /// Generates the struct, its registration and the list from one declaration.
 macro_rules! metrics {
     ($(
-        $field:ident: $kind:ty, $name:literal, [$($label:literal),*], $help:literal $(, buckets $buckets:expr)?;
+        $field:ident: $kind:ty, $name:literal, [$($label:literal),*], $help:literal
+            $(, buckets $buckets:expr)? $(, begins [$($begins:literal),+])?;
     )*) => {
         /// All metrics. The fields are prometheus' own types:
         /// `metrics.orders_ended.with_label_values(&["delivered"]).inc()`.
@@ -45,8 +46,12 @@ macro_rules! metrics {
                     $(let buckets = [buckets, $buckets].concat();)?
                     let $field = <$kind as Kind>::make($name, $help, &[$($label),*], buckets.as_ref());
                     registry.register(Box::new($field.clone())).expect("a test checks that names are unique");
+                    // A counter that begins at 1 has no increase that an alert could see.
+                    $($($field.with_label_values(&[$begins]);)+)?
                 )*
-                Arc::new(Self { registry, $($field,)* })
+                let metrics = Self { registry, $($field,)* };
+                metrics.build_info.with_label_values(&[VERSION]).set(1);
+                Arc::new(metrics)
             }
         }
 
@@ -70,13 +75,17 @@ const LONG_SECONDS: &[f64] = &[
     0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0,
 ];
 
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 metrics! {
+    build_info: IntGaugeVec, "expediter_build_info", ["version"],
+        "Always 1; the label tells the version of this process.";
     orders_placed: IntCounter, "expediter_orders_placed_total", [],
         "Orders committed as placed.";
     orders_refused: IntCounterVec, "expediter_orders_refused_total", ["reason"],
         "Orders refused, by the reason in the problem response.";
     orders_ended: IntCounterVec, "expediter_orders_ended_total", ["status"],
-        "Orders that reached a final status, by status.";
+        "Orders that reached a final status, by status.", begins ["delivered", "rejected", "failed", "cancelled"];
     intake_batch_orders: Histogram, "expediter_intake_batch_orders", [],
         "Orders committed together in one transaction.", buckets &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
     intake_commit_seconds: Histogram, "expediter_intake_commit_seconds", [],
@@ -88,17 +97,19 @@ metrics! {
     outbox_oldest_seconds: IntGauge, "expediter_outbox_oldest_seconds", [],
         "Age of the oldest unpublished outbox row.";
     publishes: IntCounterVec, "expediter_publishes_total", ["result"],
-        "Messages published to the broker, by result: confirmed, failed, timed_out (unknown), or dropped (a hint that the full work queue refused).";
+        "Messages published to the broker, by result: confirmed, failed, timed_out (unknown), or dropped (a hint that the full work queue refused).", begins ["confirmed", "failed", "timed_out", "dropped"];
     handoff_attempts: IntCounterVec, "expediter_handoff_attempts_total", ["outcome"],
-        "Handoff attempts, by outcome: acknowledged, retry, refused, gone, unknown.";
+        "Handoff attempts, by outcome: acknowledged, retry, refused, gone, unknown.",
+        begins ["acknowledged", "retry", "refused", "gone", "unknown"];
     attempt_seconds: Histogram, "expediter_attempt_seconds", [],
         "Time from the first byte of an attempt to its outcome.", buckets SHORT_SECONDS;
     handoffs: IntGaugeVec, "expediter_handoffs", ["state"],
         "Handoffs that are not closed, by state. One worker counts them for all; the others do not have it.";
     given_up: IntCounterVec, "expediter_given_up_total", ["reason"],
-        "Handoffs that failed permanently, by reason: attempts_used_up, refused, gone, deadline, integrator_disabled.";
+        "Handoffs that failed permanently, by reason: attempts_used_up, refused, gone, deadline, integrator_disabled.",
+        begins ["attempts_used_up", "refused", "gone", "deadline", "integrator_disabled"];
     integrators_disabled: IntCounterVec, "expediter_integrators_disabled_total", ["reason"],
-        "Integrators disabled automatically, by reason: gone (responded 410), failing. Each needs an operator.";
+        "Integrators disabled automatically, by reason: gone (responded 410), failing. Each needs an operator.", begins ["gone", "failing"];
     breakers_open: IntGauge, "expediter_breakers_open", [],
         "Enabled integrators with an open circuit breaker. One worker counts them for all; the others have 0.";
     lanes_in_flight: IntGauge, "expediter_lanes_in_flight", [],
@@ -106,7 +117,8 @@ metrics! {
     workers_live: IntGauge, "expediter_workers_live", [],
         "Workers that share the integrators' caps and rates, as last counted by this worker; 0 in a process without one.";
     callbacks: IntCounterVec, "expediter_callbacks_total", ["result"],
-        "Callbacks, by result: stored, applied, duplicate, stale, unmapped, illegal, unmatched, conflict, bad_signature.";
+        "Callbacks, by result: stored, applied, duplicate, stale, unmapped, illegal, unmatched, conflict, bad_signature.",
+        begins ["stored", "applied", "duplicate", "stale", "unmapped", "illegal", "unmatched", "conflict", "bad_signature"];
     sweep_findings: IntCounterVec, "expediter_sweep_findings_total", ["kind"],
         "Repairs made by the reconciler, by kind. Steady growth means that another component loses work.";
     stuck: IntGaugeVec, "expediter_stuck", ["kind"],
@@ -124,13 +136,14 @@ metrics! {
     broker_connected: IntGauge, "expediter_broker_connected", [],
         "1 while this process is connected to its broker, else 0.";
     database_errors: IntCounterVec, "expediter_database_errors_total", ["kind"],
-        "Database errors, by kind: deadlock, lock_timeout, connection, commit_unknown, other.";
-    http_requests: IntCounterVec, "expediter_http_requests_total", ["route", "status"],
-        "HTTP requests, by route pattern (empty: no route matched) and response status.";
-    http_request_seconds: Histogram, "expediter_http_request_seconds", [],
-        "Time from the head of a request to the start of its response.", buckets SHORT_SECONDS;
+        "Database errors, by kind: deadlock, lock_timeout, connection, commit_unknown, other.",
+        begins ["deadlock", "lock_timeout", "connection", "commit_unknown", "other"];
+    http_requests: IntCounterVec, "expediter_http_requests_total", ["method", "route", "status"],
+        "HTTP requests, by method, route pattern (empty: no route matched) and response status.";
+    http_request_seconds: HistogramVec, "expediter_http_request_seconds", ["method", "route"],
+        "Time from the head of a request to the start of its response, by method and route pattern.", buckets SHORT_SECONDS;
     sign_ins: IntCounterVec, "expediter_sign_ins_total", ["result"],
-        "Sign-in attempts, by result: ok, incorrect, limited.";
+        "Sign-in attempts, by result: ok, incorrect, limited.", begins ["ok", "incorrect", "limited"];
 }
 
 impl Metrics {
@@ -219,6 +232,28 @@ mod tests {
             assert!(text.contains(&line), "{line} in {text}");
         }
         assert!(text.contains("\nprocess_open_fds "), "{text}");
+    }
+
+    #[test]
+    fn counters_begin_at_zero_and_the_version_is_told() {
+        let text = Metrics::new().render();
+        for counter in [
+            "orders_ended_total{status=\"failed\"}",
+            "publishes_total{result=\"timed_out\"}",
+            "handoff_attempts_total{outcome=\"gone\"}",
+            "given_up_total{reason=\"deadline\"}",
+            "integrators_disabled_total{reason=\"gone\"}",
+            "callbacks_total{result=\"bad_signature\"}",
+            "database_errors_total{kind=\"deadlock\"}",
+            "sign_ins_total{result=\"limited\"}",
+        ] {
+            assert!(
+                text.contains(&format!("\nexpediter_{counter} 0\n")),
+                "{counter} in {text}"
+            );
+        }
+        let build = format!("\nexpediter_build_info{{version=\"{VERSION}\"}} 1\n");
+        assert!(text.contains(&build), "{text}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Construction of each prometheus type from one line of the list.
 
 use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     core::Collector,
 };
 
@@ -53,5 +53,14 @@ impl Kind for Histogram {
     fn make(name: &str, help: &str, _: &[&str], buckets: &[f64]) -> Self {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         Self::with_opts(opts).expect(CONSTANT)
+    }
+}
+
+impl Kind for HistogramVec {
+    const NAME: &'static str = "histogram";
+
+    fn make(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Self {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        Self::new(opts, labels).expect(CONSTANT)
     }
 }
