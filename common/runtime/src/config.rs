@@ -161,6 +161,9 @@ struct Layers {
     problems: Vec<Problem>,
 }
 
+/// Maximum number of letters by which a key may differ from the one that it is taken for.
+const MAX_SLIPS: usize = 3;
+
 impl Layers {
     fn new() -> Self {
         let figment = Figment::from(Toml::string(DEFAULT_TOML));
@@ -210,10 +213,15 @@ impl Layers {
         if known.iter().any(|known| known == key) {
             return None;
         }
+        let distance = |known: &&String| strsim::damerau_levenshtein(known, key);
         let name = key.rsplit('.').next().unwrap_or(key);
+        // The right name in a wrong section, or a slip of the finger.
         let meant = known
             .iter()
-            .find(|known| known.rsplit('.').next() == Some(name));
+            .filter(|known| known.rsplit('.').next() == Some(name))
+            .min_by_key(distance)
+            .or_else(|| known.iter().min_by_key(distance))
+            .filter(|known| known.rsplit('.').next() == Some(name) || distance(known) <= MAX_SLIPS);
         Some(match meant {
             Some(meant) => format!("is an unknown key; did you mean {meant}?"),
             None => "is an unknown key".to_owned(),

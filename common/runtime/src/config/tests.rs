@@ -112,6 +112,27 @@ fn an_unknown_key_stops_the_start_with_one_line_that_names_its_source() {
 }
 
 #[test]
+fn a_misspelt_section_or_key_is_told_which_one_is_meant() {
+    for (wrong, meant) in [
+        ("databse.url", "database.url"),
+        ("brokr.url", "broker.url"),
+        ("htpp.api_listen", "http.api_listen"),
+        ("http.publc_url", "http.public_url"),
+        ("worker.allow_htttp", "worker.allow_http"),
+        ("notifer.max_sockets", "notifier.max_sockets"),
+        ("acounts.open_registraton", "accounts.open_registration"),
+    ] {
+        let refused = load(None, &[], &[(wrong, "1")]).unwrap_err();
+        let expected = format!("{wrong} is an unknown key; did you mean {meant}?");
+        assert!(refused.contains(&expected), "{refused}");
+    }
+    for far in ["http.colour", "nothing.at_all", "x"] {
+        let refused = load(None, &[], &[(far, "1")]).unwrap_err();
+        assert!(!refused.contains("did you mean"), "{refused}");
+    }
+}
+
+#[test]
 fn a_file_that_is_missing_or_not_toml_stops_the_start() {
     let missing = Settings::from_layers(Some(Path::new("nowhere.toml")), &[], &[])
         .unwrap_err()
@@ -161,27 +182,6 @@ fn schemes_that_no_back_end_speaks_are_refused() {
 }
 
 #[test]
-fn keys_that_do_not_fit_each_other_are_refused() {
-    let wrong = refused(&[
-        ("worker.connect_timeout_ms", "20000"),
-        ("outbox.claim_after_s", "5"),
-        ("accounts.refresh_ttl_s", "300"),
-        ("secrets.jwt_key", "c2hvcnQ="),
-        ("telemetry.filter", "info,=="),
-        ("broker.namespace", "two words"),
-        ("testing.crash_at", "intake.nowhere"),
-        ("http.allowed_origins", "[\"https://till.example/\"]"),
-    ]);
-    assert!(wrong.starts_with("settings: 8 problems"), "{wrong}");
-}
-
-#[test]
-fn a_clock_of_another_pace_is_read_or_refused_with_an_example() {
-    let pace = "20 since 2026-11-20T12:00:00Z";
-    let settings = Settings::with(&[("testing.clock_pace", pace)]).unwrap();
-    assert_eq!(settings.testing.clock_pace, Some(pace.parse().unwrap()));
-    let wrong = refused(&[("testing.clock_pace", "faster")]);
-#[test]
 fn the_public_url_is_a_host_because_pages_begin_at_its_root() {
     for wrong in [
         "https://order.example/shop",
@@ -208,6 +208,27 @@ fn the_public_url_is_a_host_because_pages_begin_at_its_root() {
     }
 }
 
+#[test]
+fn keys_that_do_not_fit_each_other_are_refused() {
+    let wrong = refused(&[
+        ("worker.connect_timeout_ms", "20000"),
+        ("outbox.claim_after_s", "5"),
+        ("accounts.refresh_ttl_s", "300"),
+        ("secrets.jwt_key", "c2hvcnQ="),
+        ("telemetry.filter", "info,=="),
+        ("broker.namespace", "two words"),
+        ("testing.crash_at", "intake.nowhere"),
+        ("http.allowed_origins", "[\"https://till.example/\"]"),
+    ]);
+    assert!(wrong.starts_with("settings: 8 problems"), "{wrong}");
+}
+
+#[test]
+fn a_clock_of_another_pace_is_read_or_refused_with_an_example() {
+    let pace = "20 since 2026-11-20T12:00:00Z";
+    let settings = Settings::with(&[("testing.clock_pace", pace)]).unwrap();
+    assert_eq!(settings.testing.clock_pace, Some(pace.parse().unwrap()));
+    let wrong = refused(&[("testing.clock_pace", "faster")]);
     assert!(
         wrong.contains("testing.clock_pace") && wrong.contains("since"),
         "{wrong}"
