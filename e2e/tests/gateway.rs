@@ -190,6 +190,13 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
         .to_owned();
     assert_ne!(given, "two words");
 
+    // Compresses JSON, which makes its tag weak.
+    let menu = gateway.client.get(format!("{}{session}/menu", gateway.url));
+    let menu = menu.header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(menu.headers()["content-encoding"], "gzip");
+    let tag = menu.headers()["etag"].to_str().unwrap();
+    assert!(tag.starts_with("W/\""), "{tag}");
+
     // Forwards a live channel and its events.
     let channel = format!(
         "{}/ws/sessions/{code}",
