@@ -52,6 +52,7 @@ struct BacklogView {
 #[derive(Debug, Object)]
 #[oai(rename = "WaitingWork")]
 struct WaitingView {
+    /// At most 10 000 are counted.
     waiting: i64,
     since: Option<Time>,
 }
