@@ -138,7 +138,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::statements::Statement;
     use crate::{testing, testing::TestDb};
 
     #[test]
