@@ -124,7 +124,8 @@ pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
     execute!(
         tx,
         "INSERT INTO products (id, store_id, sku, name, description, price_amount, currency, available, \
-             available_from, archived_at, version, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             available_from, archived_at, option_group_ids, version, created_at) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         product.id,
         product.store_id,
         product.sku.as_deref().map(str::as_bytes),
@@ -135,6 +136,7 @@ pub async fn insert(tx: &mut Tx, product: &Product) -> Result<()> {
         product.available,
         product.available_from,
         product.archived_at,
+        (!product.option_group_ids.is_empty()).then_some(Json(&product.option_group_ids)),
         product.version,
         product.created_at
     );
