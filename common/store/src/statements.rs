@@ -15,7 +15,7 @@ use sqlx::{
 
 use crate::{
     error::{Result, StoreError},
-    timeouts::counted,
+    timeouts::{count_error, counted},
     tx::Tx,
 };
 
@@ -217,7 +217,7 @@ impl Rows {
             Self::MySql(rows) => rows.iter().map(T::from_row).collect(),
             Self::Sqlite(rows) => rows.iter().map(T::from_row).collect(),
         };
-        counted(tx.metrics(), read.map_err(StoreError::from))
+        count_error(tx.metrics(), read.map_err(StoreError::from))
     }
 }
 

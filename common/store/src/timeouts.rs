@@ -88,10 +88,15 @@ pub(super) async fn within<T, E: Into<StoreError>>(
     }
 }
 
-/// Counts an error, unless it is a normal answer: a taken key, or a lock that was not to be waited for.
+/// Counts a statement, in tests, and its error as [`count_error`] does.
 pub(crate) fn counted<T>(metrics: &Metrics, done: Result<T>) -> Result<T> {
     #[cfg(any(test, feature = "testing"))]
     crate::testing::STATEMENTS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    count_error(metrics, done)
+}
+
+/// Counts an error, unless it is a normal answer: a taken key, or a lock that was not to be waited for.
+pub(crate) fn count_error<T>(metrics: &Metrics, done: Result<T>) -> Result<T> {
     if let Err(error) = &done
         && let Some(kind) = error.kind()
     {
