@@ -12,7 +12,8 @@ use crate::http::{
 /// A version that no resource has: versions start at 1.
 const NO_VERSION: i64 = 0;
 
-/// `If-Match`: the edit applies only to what the client has seen.
+/// `If-Match`: the edit applies only to what the client has seen. A handler takes it after the body, so that a wrong body
+/// is told before a tag that never matches.
 #[derive(Clone, Debug)]
 pub(crate) struct IfMatch(Option<String>);
 
