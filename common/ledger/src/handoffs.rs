@@ -47,8 +47,6 @@ pub(crate) use order_effects::{
     acknowledge_by_callback, fail, hint_next, move_delivery, withdraw_from_order,
 };
 
-/// Reason of handoffs that are withdrawn because their order has ended.
-pub(crate) const ORDER_ENDED: &str = "order_ended";
 /// Reason of handoffs that are withdrawn because their integrator is archived.
 pub(crate) const INTEGRATOR_ARCHIVED: &str = "integrator_archived";
 

@@ -26,7 +26,7 @@ pub(super) async fn begin_probe(change: &mut Change<'_>, claimed: &Claimed) -> R
     Ok(store::integrators::begin_probe(&mut change.tx, id, handoff, until, now).await?)
 }
 
-/// What the outcome of an attempt tells about its integrator.
+/// News of an integrator by the outcome of an attempt.
 #[derive(Clone, Copy)]
 pub(super) struct Told<'a> {
     pub(super) handoff: &'a Handoff,
@@ -76,7 +76,11 @@ pub(super) async fn record_outcomes(
             .collect();
     let mut must_disable = BTreeSet::new();
     for (id, told) in of {
-        pressure::ease(change, id, &told).await?;
+        let signs: Vec<(&Claimed, Sign)> = told
+            .iter()
+            .filter_map(|one| Some((one.claimed?, one.sign)))
+            .collect();
+        pressure::ease(change, id, &signs).await?;
         let mut gives_up = None;
         if let Some(known) = breakers.remove(&id)
             && told.iter().any(Told::is_for_breaker)

@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::{
-    Claimed, Concluded, ORDER_ENDED,
+    Claimed, Concluded,
     breaker::{self, Told},
     fail, hint_next,
     order_effects::{
@@ -356,7 +356,7 @@ pub(super) async fn apply(
         }
         Verdict::TryAgain { .. } | Verdict::Postpone { .. } | Verdict::Hold if called_off => {
             let withdrawn = HandoffState::Withdrawn;
-            close(change, handoff, withdrawn, Some(ORDER_ENDED)).await?;
+            close(change, handoff, withdrawn, Some(orders::ORDER_ENDED)).await?;
             Concluded::CalledOff { outcome }
         }
         verdict => {
@@ -433,7 +433,13 @@ async fn take_back(
     let due_at = round_up_to_micros(until).min(handoff.deadline);
     store::handoffs::put_back(&mut change.tx, handoff.id, state, due_at, why).await?;
     if called_off && !state.is_closed() {
-        store::handoffs::withdraw(&mut change.tx, &[handoff.id], ORDER_ENDED, change.now).await?;
+        store::handoffs::withdraw(
+            &mut change.tx,
+            &[handoff.id],
+            orders::ORDER_ENDED,
+            change.now,
+        )
+        .await?;
     }
     hint_next(change, handoff).await
 }

@@ -5,7 +5,7 @@ mod tests;
 
 use chrono::{DateTime, Utc};
 
-use super::{Claimed, breaker::Told};
+use super::Claimed;
 use crate::{Change, Ledger, Result};
 use domain::{
     breaker::Sign, handoff::SendResult, ids::IntegratorId, integrator::Integrator,
@@ -72,13 +72,13 @@ pub(super) fn eases(claimed: &Claimed, sign: Sign, now: DateTime<Utc>) -> bool {
 pub(super) async fn ease(
     change: &mut Change<'_>,
     id: IntegratorId,
-    told: &[Told<'_>],
+    signs: &[(&Claimed, Sign)],
 ) -> Result<()> {
     let now = change.now;
-    let mut easing = told.iter().filter_map(|one| {
-        let claimed = one.claimed?;
-        eases(claimed, one.sign, now).then_some(claimed.started_at)
-    });
+    let mut easing = signs
+        .iter()
+        .filter(|(claimed, sign)| eases(claimed, *sign, now))
+        .map(|(claimed, _)| claimed.started_at);
     let Some(first) = easing.next() else {
         return Ok(());
     };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::lines;
-use crate::{Change, ChangeResult, Refusal, handoffs::ORDER_ENDED};
+use crate::{Change, ChangeResult, Refusal};
 use domain::{
     delivery::{Delivery, DeliveryStatus, DeliveryStep},
     event::EventKind,
@@ -17,6 +17,9 @@ use domain::{
     tally::Counted,
 };
 use store::{events::Counter, handoffs::NewHandoff};
+
+/// Reason of handoffs that are withdrawn because their order has ended.
+pub(crate) const ORDER_ENDED: &str = "order_ended";
 
 /// Deadline of a handoff without `accept_by` (cancellations, couriers, pushes), counted from its creation, or from the
 /// order's hand-over if that is later.

@@ -9,9 +9,7 @@ use bytes::Bytes;
 
 use crate::{
     Change, Result,
-    handoffs::{
-        Claimed, Claims, ORDER_ENDED, available::Locked, corrupt_if_refused, fail, hint_next,
-    },
+    handoffs::{Claimed, Claims, available::Locked, corrupt_if_refused, fail, hint_next},
     orders,
 };
 use domain::{
@@ -157,7 +155,9 @@ async fn close_unsendable(
     let handoff = &stored.handoff;
     let order_ended = order.as_ref().is_some_and(|order| order.status.is_final());
     if order_ended && handoff.event.requires_open_order() {
-        change.withdraw_handoffs(&[handoff.id], ORDER_ENDED).await?;
+        change
+            .withdraw_handoffs(&[handoff.id], orders::ORDER_ENDED)
+            .await?;
     } else if handoff.deadline <= change.now {
         fail(change, order, handoff, &to.integrator, FailReason::Deadline).await?;
     } else if handoff.counted_attempts() >= handoff.max_attempts {
