@@ -50,7 +50,7 @@ macro_rules! metrics {
                     $($($field.with_label_values(&[$begins]);)+)?
                 )*
                 let metrics = Self { registry, $($field,)* };
-                metrics.build_info.with_label_values(&[VERSION]).set(1);
+                crate::build_info::set(&metrics.build_info);
                 Arc::new(metrics)
             }
         }
@@ -74,8 +74,6 @@ const SHORT_SECONDS: &[f64] = &[
 const LONG_SECONDS: &[f64] = &[
     0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0,
 ];
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 metrics! {
     build_info: IntGaugeVec, "expediter_build_info", ["version"],
@@ -252,7 +250,10 @@ mod tests {
                 "{counter} in {text}"
             );
         }
-        let build = format!("\nexpediter_build_info{{version=\"{VERSION}\"}} 1\n");
+        let build = format!(
+            "\nexpediter_build_info{{version=\"{}\"}} 1\n",
+            crate::build_info::VERSION
+        );
         assert!(text.contains(&build), "{text}");
     }
 
