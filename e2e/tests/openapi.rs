@@ -141,42 +141,45 @@ each_ground! {
 
 async fn place_all_of(expediter: &Expediter, letter: &str) {
     let of = |count: usize| letter.repeat(count);
+    // Names have no control characters.
+    let in_names = if letter == "\0" { "\u{10FFFD}" } else { letter };
+    let named = |count: usize| in_names.repeat(count);
     let within = |bytes: usize| of(bytes / letter.len());
     let store = json!({
-        "name": of(200), "timezone": "Europe/Berlin", "currency": "EUR", "phone": of(50), "address": of(500),
+        "name": named(200), "timezone": "Europe/Berlin", "currency": "EUR", "phone": of(50), "address": of(500),
         "lat": -90, "lng": 180, "auto_accept": false,
     });
     let store_id = &expediter.create("/api/v1/stores", &store).await["id"];
-    let texts = json!({"name": of(200), "description": of(2000)});
+    let texts = json!({"name": named(200), "description": of(2000)});
     let languages = ('a'..='t').map(|last| (format!("a{last}-Latn-419"), texts.clone()));
     let translations: Map<String, Value> = languages.collect();
     let category = json!({
-        "store_id": store_id, "name": of(200), "description": of(2000), "position": 1_000_000, "weight": 1000,
+        "store_id": store_id, "name": named(200), "description": of(2000), "position": 1_000_000, "weight": 1000,
         "translations": translations,
     });
     let category = expediter.create("/api/v1/categories", &category).await;
     let product = json!({
-        "store_id": store_id, "name": of(200), "description": of(2000), "sku": within(100), "stock": 1_000_000_000,
+        "store_id": store_id, "name": named(200), "description": of(2000), "sku": within(100), "stock": 1_000_000_000,
         "price": {"amount": 1000, "currency": "EUR"}, "translations": translations,
         "categories": [{"category_id": category["id"], "position": 1_000_000}],
         "image_url": format!("https://menu.example/{}", "é".repeat(300)),
         "allergens": Allergen::ALL, "diets": Diet::ALL,
     });
     let product_id = &expediter.create("/api/v1/products", &product).await["id"];
-    let session = json!({"store_id": store_id, "name": of(100)});
+    let session = json!({"store_id": store_id, "name": named(100)});
     expediter.create("/api/v1/sessions", &session).await;
     let url = format!("http://127.0.0.1:9/{}", "é".repeat(300));
     let integrator = json!({
-        "store_id": store_id, "name": of(200), "kind": "pos", "url": url, "status_map": {of(50): "ready"},
+        "store_id": store_id, "name": named(200), "kind": "pos", "url": url, "status_map": {of(50): "ready"},
         "required": false,
     });
     let created = expediter.create("/api/v1/integrators", &integrator).await;
     let path = format!("/api/v1/integrators/{}", text(&created["integrator"]["id"]));
     let disable = json!({"enabled": false, "disabled_reason": of(200)});
     done(expediter, Method::PATCH, &path, &disable, 200).await;
-    let option = json!({"name": of(100), "sku": within(100), "is_default": true});
+    let option = json!({"name": named(100), "sku": within(100), "is_default": true});
     let group = json!({
-        "store_id": store_id, "name": of(100), "max": 100, "options": vec![option; 3],
+        "store_id": store_id, "name": named(100), "max": 100, "options": vec![option; 3],
     });
     let group = expediter.create("/api/v1/option-groups", &group).await;
     let offers = json!({"option_group_ids": [group["id"]]});
@@ -187,7 +190,7 @@ async fn place_all_of(expediter: &Expediter, letter: &str) {
         "store_id": store_id, "items": vec![item; 100], "user_note": of(1000), "reference": within(200).chars().take(100).collect::<String>(),
         "fulfilment": "delivery",
         "customer": {
-            "id": of(100), "name": of(200), "phone": of(50), "address": of(500), "device_token": of(500),
+            "id": of(100), "name": named(200), "phone": of(50), "address": of(500), "device_token": of(500),
             "lat": 1e-300, "lng": -180,
         },
     });
@@ -196,7 +199,7 @@ async fn place_all_of(expediter: &Expediter, letter: &str) {
     let reject = json!({"status": "rejected", "reason": of(200)});
     done(expediter, Method::PUT, &path, &reject, 200).await;
 
-    let wider = json!({"name": of(201)});
+    let wider = json!({"name": named(201)});
     let path = format!("/api/v1/stores/{}", text(store_id));
     done(expediter, Method::PATCH, &path, &wider, 422).await;
     let wider = json!({"sku": within(100) + letter});
