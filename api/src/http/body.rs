@@ -58,7 +58,7 @@ impl<T: ParseFromJSON + 'static> RawBody<T> {
 #[derive(Clone, Debug)]
 pub(crate) struct BodyLimit {
     pub(crate) each_bytes: usize,
-    /// What is left for all bodies that are being received, one permit for each byte.
+    /// Bytes left for all bodies that are being received, one permit for each.
     pub(crate) all: Arc<Semaphore>,
 }
 

@@ -22,7 +22,7 @@ const SWITCHED: &[u8] = b"HTTP/1.1 101";
 /// Begins an answer that is followed by the rest of the same request.
 const CONTINUE: &[u8] = b"HTTP/1.1 100";
 
-/// Where a connection stands.
+/// Stage of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// Between two requests.
