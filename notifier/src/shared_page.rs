@@ -89,7 +89,7 @@ mod tests {
             let seqs: Vec<i64> = page.iter().map(|event_frame| event_frame.seq).collect();
             seqs
         };
-        let pages = join_all([4, 4, 6, 4, 8].map(|after| page(after))).await;
+        let pages = join_all([4, 4, 6, 4, 8].map(page)).await;
         let first: Vec<_> = pages.iter().map(|page| page[0]).collect();
         assert_eq!(first, [5, 5, 7, 5, 9]);
         assert!(pages.iter().all(|page| page.last() == Some(&9)));

@@ -87,19 +87,15 @@ words! {
 
 words! {
     /// Last status in which the owner or guest of an order may cancel it: a setting of its store.
+    #[derive(Default)]
     pub enum CancelUntil {
         /// Until it is accepted.
         Pending = "pending",
         /// Until its preparation begins.
+        #[default]
         Accepted = "accepted",
         /// Until it is ready.
         Preparing = "preparing",
-    }
-}
-
-impl Default for CancelUntil {
-    fn default() -> Self {
-        Self::Accepted
     }
 }
 
