@@ -167,6 +167,7 @@ impl Metrics {
             .await
             .expect("an answer");
         let text = answer.text().await.expect("a text");
+        assert!(text.contains("\nexpediter_build_info{version=\""), "{text}");
         let sum = |begins: &str| {
             let lines = text.lines().filter(|line| line.starts_with(begins));
             lines

@@ -1,7 +1,5 @@
 //! Time, randomness, keys, metrics and crash points: handed to a process in place of the globals.
 
-/// The metric that tells which version runs.
-mod build_info;
 /// Randomness and ids; tests seed it.
 pub mod chance;
 /// The time, anchored to the database's; tests move it.

@@ -40,6 +40,8 @@ impl Foundation {
         publishes: bool,
     ) -> Result<Self, Refusal> {
         let (clock, chance, metrics) = (clock(settings), Chance::system(), Metrics::new());
+        let version = env!("CARGO_PKG_VERSION");
+        metrics.build_info.with_label_values(&[version]).set(1);
         let keys = Arc::new(keys);
         let db = connect_database(settings, metrics.clone()).await?;
         let unusable = |cause| unusable(settings, cause);
