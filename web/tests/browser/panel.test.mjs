@@ -251,6 +251,7 @@ scene("two stores are served and nothing needs a pointer", async ({ server, open
   const second = await server.table("Garden 1", { store: { name: "Zum Anker", auto_accept: false } });
   await server.account("steffi", "staff", [first.store.id, second.store.id]);
   const page = await open("/panel", { wide: true });
+  await page.locator("input[autocomplete=username]:focus").waitFor();
   await page.keyboard.type("steffi");
   await page.keyboard.press("Tab");
   await page.keyboard.type(server.password);
