@@ -64,8 +64,9 @@ pub mod callbacks;
 pub mod handoffs;
 /// Integrators, their breaker and their health.
 pub mod integrators;
-/// Retries by hand.
+/// Records of people's changes besides orders.
 pub mod records;
+/// Retries by hand.
 pub mod retries;
 /// Workers that are alive.
 pub mod workers;

@@ -1,6 +1,6 @@
 //! Statements with their values, run on either database.
 //!
-//! What runs a statement is compiled once, here: code that is written at each statement only collects its values, and
+//! The functions that run a statement are compiled once, here. The code at each statement only collects its values and
 //! reads its rows (docs/adr/0039-the-ledgers-functions-are-compiled-once.md).
 
 use std::{borrow::Cow, fmt::Display};
@@ -134,7 +134,7 @@ impl<'q> Statement<'q> {
                     let done = query.execute(&mut **tx).await;
                     counted(metrics, done.map_err(StoreError::from))?.rows_affected()
                 }
-                _ => unreachable!("the values are of another database than the transaction"),
+                _ => return Err(other_database()),
             };
             Ok(changed)
         })
@@ -155,7 +155,8 @@ impl<'q> Statement<'q> {
     /// Returns the only row.
     pub(crate) async fn fetch_one<T: Output>(&mut self, tx: &mut Tx) -> Result<T> {
         let found = self.fetch_optional(tx).await?;
-        found.ok_or(StoreError::Other(sqlx::Error::RowNotFound))
+        let found = found.ok_or(StoreError::Other(sqlx::Error::RowNotFound));
+        count_error(tx.metrics(), found)
     }
 
     /// Returns the rows as the database sends them; with `only_first`, the first one.
@@ -184,7 +185,7 @@ impl<'q> Statement<'q> {
                     };
                     Rows::Sqlite(counted(metrics, done.map_err(StoreError::from))?)
                 }
-                _ => unreachable!("the values are of another database than the transaction"),
+                _ => return Err(other_database()),
             })
         })
     }
@@ -199,6 +200,12 @@ impl<'q> Statement<'q> {
         };
         Ok((&self.sql, values))
     }
+}
+
+/// Returns the error for a statement that was made for a transaction on the other database.
+fn other_database() -> StoreError {
+    let why = "the values are of another database than the transaction";
+    StoreError::Other(sqlx::Error::Encode(why.into()))
 }
 
 impl Values<'_> {
