@@ -162,9 +162,9 @@ impl Categories {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<CategoryPatch>,
-        if_match: IfMatch,
     ) -> Result<Tagged<CategoryView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let category = self.get_visible(&caller, id.into()).await?;

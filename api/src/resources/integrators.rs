@@ -251,9 +251,9 @@ impl Integrators {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<IntegratorPatch>,
-        if_match: IfMatch,
     ) -> Result<Tagged<IntegratorView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let integrator = self.managed_integrator(&caller, id.into()).await?;

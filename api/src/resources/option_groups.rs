@@ -202,9 +202,9 @@ impl OptionGroups {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<OptionGroupPatch>,
-        if_match: IfMatch,
     ) -> Result<Tagged<OptionGroupView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let (group, view) = self.get_visible(&caller, id.into()).await?;

@@ -132,8 +132,8 @@ impl Orders {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        Checked(wanted): Checked<StatusChange>,
         if_match: IfMatch,
+        Checked(wanted): Checked<StatusChange>,
     ) -> Result<Tagged<OrderView>, Problem> {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         let seen = check_if_match(&if_match, &order, by)?;

@@ -150,9 +150,9 @@ impl Products {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<ProductPatch>,
-        if_match: IfMatch,
     ) -> Result<Tagged<ProductView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let product = self.get_visible(&caller, id.into()).await?;

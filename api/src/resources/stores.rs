@@ -229,9 +229,9 @@ impl Stores {
         &self,
         caller: Caller,
         Path(id): Path<Uuid>,
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(patch): Checked<StorePatch>,
-        if_match: IfMatch,
     ) -> Result<Tagged<StoreView>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &patch)?;
         let id = StoreId::from(id);

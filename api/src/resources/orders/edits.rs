@@ -80,9 +80,9 @@ impl OrderEdits {
         &self,
         caller: Caller,
         id: Path<Uuid>,
+        if_match: IfMatch,
         key: IdempotencyKey,
         Checked(item): Checked<NewItem>,
-        if_match: IfMatch,
     ) -> Result<Answer<OrderView, PlacedOrder>, Problem> {
         let key = key.of(&self.0, caller.id().uuid(), &item)?;
         let on = Preconditions { if_match, key };

@@ -61,8 +61,8 @@ impl OrderTimes {
         &self,
         caller: Caller,
         id: Path<Uuid>,
-        Checked(wanted): Checked<ReadyTime>,
         if_match: IfMatch,
+        Checked(wanted): Checked<ReadyTime>,
     ) -> Result<Tagged<OrderView>, Problem> {
         let (order, by) = visible_order(&self.0, &caller, id.0.into()).await?;
         if by == By::Owner {
