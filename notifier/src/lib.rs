@@ -48,9 +48,13 @@ mod socket;
 mod staff_facts;
 /// Frames of a whole store, for one client.
 mod store_channel;
+/// Tells channels that their store has changed.
 mod store_signals;
 /// Checks that a ticket's account may still listen.
 mod ticket_holder;
+
+#[cfg(test)]
+mod fixtures;
 
 use std::sync::Arc;
 

@@ -57,22 +57,13 @@ impl SharedPage {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use domain::event::{Event, EventKind};
     use futures_util::future::join_all;
 
     use super::*;
+    use crate::fixtures::event;
 
     fn event_frame(seq: i64) -> Arc<EventFrame> {
-        Arc::new(EventFrame::new(&Event {
-            stream: uuid::Uuid::nil().into(),
-            seq,
-            store_id: uuid::Uuid::nil().into(),
-            order_id: None,
-            kind: EventKind::OrderPlaced,
-            at: chrono::DateTime::UNIX_EPOCH,
-            actor: None,
-            data: serde_json::json!({}),
-        }))
+        Arc::new(EventFrame::new(&event(seq)))
     }
 
     #[tokio::test]

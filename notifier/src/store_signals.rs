@@ -49,22 +49,16 @@ impl StoreSignals {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
+    use crate::fixtures;
 
     fn event(store: u128, kind: EventKind) -> Event {
         Event {
-            stream: Uuid::from_u128(store).into(),
-            seq: 1,
             store_id: Uuid::from_u128(store).into(),
-            order_id: None,
             kind,
-            at: DateTime::UNIX_EPOCH,
-            actor: None,
-            data: json!({}),
+            ..fixtures::event(1)
         }
     }
 

@@ -284,22 +284,16 @@ impl Queued {
 
 #[cfg(test)]
 mod tests {
-    use domain::event::EventKind;
     use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
+    use crate::fixtures;
 
     fn event(seq: i64, bytes: usize) -> Event {
         Event {
-            stream: Uuid::nil().into(),
-            seq,
-            store_id: Uuid::nil().into(),
-            order_id: None,
-            kind: EventKind::OrderPlaced,
-            at: chrono::DateTime::UNIX_EPOCH,
-            actor: None,
             data: json!("x".repeat(bytes)),
+            ..fixtures::event(seq)
         }
     }
 

@@ -228,25 +228,10 @@ impl StreamState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{
-        event::{Event, EventKind},
-        session::Session,
-    };
+    use crate::fixtures::event;
+    use domain::{event::Event, session::Session};
     use ledger::events::SessionSnapshot;
     use std::sync::atomic::{AtomicUsize, Ordering};
-
-    fn event(seq: i64) -> Event {
-        Event {
-            stream: uuid::Uuid::nil().into(),
-            seq,
-            store_id: uuid::Uuid::nil().into(),
-            order_id: None,
-            kind: EventKind::OrderPlaced,
-            at: chrono::DateTime::UNIX_EPOCH,
-            actor: None,
-            data: serde_json::json!({}),
-        }
-    }
 
     fn event_frame(seq: i64) -> EventFrame {
         EventFrame::new(&event(seq))
