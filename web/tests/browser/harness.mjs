@@ -75,6 +75,10 @@ async function open(browser, server, path, { wide = false, dark = false, languag
   const page = await context.newPage();
   page.setDefaultTimeout(SOON_MS);
   page.errors = [];
+  // Requests that have no answer yet, so that a scene can wait until the page has read all that it reads.
+  page.underWay = new Set();
+  page.on("request", (request) => page.underWay.add(request));
+  for (const end of ["requestfinished", "requestfailed"]) page.on(end, (request) => page.underWay.delete(request));
   page.on("pageerror", (error) => page.errors.push(String(error)));
   page.on("console", (line) => {
     // A request that gets no answer or a problem is a line in the console too; only the page's own words count.
@@ -117,6 +121,15 @@ export async function picture(page, name, { whole = false, docs = null } = {}) {
 export async function fits(page) {
   const [inside, window] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
   if (inside > window) throw new Error(`the page is ${inside} pixels wide in a window of ${window}`);
+}
+
+/** Waits until the page has asked for nothing for a moment. */
+export async function quiet(page) {
+  let since = Date.now();
+  await until("the page has its answers", () => {
+    if (page.underWay.size > 0) since = Date.now();
+    return Date.now() - since > 300;
+  });
 }
 
 /** Waits until the condition holds, asking again and again. */
