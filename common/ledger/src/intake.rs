@@ -6,28 +6,25 @@ mod draft;
 mod existing;
 mod lines;
 mod options;
+mod queue;
 mod room;
 #[cfg(test)]
 mod tests;
 mod write;
 mod writer;
 
-use std::sync::Weak;
-
 use chrono::{DateTime, Utc};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::{sync::oneshot, time::Instant};
 use uuid::Uuid;
 
 pub(super) use draft::{lock_draft_scope, place_draft};
 pub(super) use lines::Lines;
 pub(crate) use options::{OptionGroups, Sold, check_available, check_count, groups_of, sell};
+pub(crate) use queue::{Queue, start_writers};
 pub(super) use room::{check_open, concerned, load, slot_full};
 
 pub use super::idempotency::Idempotency;
-use super::{BatchLimits, ChangeResult, Failure, Inner, Ledger, Refusal, actor, batcher};
+use super::{ChangeResult, Failure, Inner, Ledger, Refusal, actor};
 use domain::{
     actor::Actor,
     ids::{AccountId, OptionId, OrderId, ProductId, SessionId, StoreId},
@@ -264,13 +261,6 @@ pub(super) struct QueuedOrder {
     answer: oneshot::Sender<ChangeResult<Placed, PlaceRefused>>,
 }
 
-pub(super) type Queue = mpsc::Sender<QueuedOrder>;
-
-pub(super) fn start_writers(inner: &Weak<Inner>, limits: BatchLimits) -> Queue {
-    let size_bytes = |one: &QueuedOrder| one.order.size_bytes();
-    batcher::start_writers(inner, "order", limits, size_bytes, lines::place)
-}
-
 impl Ledger {
     /// Places an order; `Ok` means that it is committed.
     #[crate::boxed]
@@ -283,7 +273,7 @@ impl Ledger {
         let actor = order.placer.actor(actor::current());
         self.inner
             .intake
-            .try_send(QueuedOrder {
+            .push(QueuedOrder {
                 order,
                 id,
                 actor,

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
     ChangeResult, Inner, PlaceOrder, PlaceRefused, Placed, ProductRef, QueuedOrder,
@@ -11,6 +10,7 @@ use super::{
     distinct,
     existing::ExistingOrders,
     options::{groups_of, products_of_options},
+    queue::Turn,
     room,
     write::{Winner, write},
 };
@@ -25,9 +25,13 @@ use store::{StoreError, events::Counter};
 /// Outcome of one order, or the row that others hold.
 pub(super) type Outcome = Result<ChangeResult<Placed, PlaceRefused>, Held>;
 
-/// A row that an order needs and another transaction has locked: a session, a store's counter, or a product's stock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Held(Uuid);
+/// A row that an order needs and another transaction has locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Held {
+    Session(SessionId),
+    Counter(StoreId),
+    Stock(ProductId),
+}
 
 enum Decision {
     Winner(Box<Order>),
@@ -36,16 +40,28 @@ enum Decision {
     Held(Held),
 }
 
-/// Runs a batch; returns the outcome of each order, in their sequence. `wait` makes it wait for the sessions, counters
-/// and stock that others have locked.
+/// How far a batch waits for rows that others have locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Not at all. The batch has the turn of its stores.
+    Never,
+    /// For counters and stock, but for no session. The batch has the turn of its stores.
+    ExceptForSessions,
+    /// For sessions, then for the turn of its stores, then for counters and stock.
+    ForAll,
+}
+
+/// Runs a batch; returns the outcome of each order, in their sequence.
 pub(super) async fn run(
     inner: &Inner,
     waiting: &[QueuedOrder],
-    wait: bool,
+    wait: Wait,
 ) -> store::Result<Vec<Outcome>> {
     let begun_at = Instant::now();
+    // Passed on after the end of the transaction.
+    let mut turns = Vec::new();
     let mut change = Change::begin(inner).await?;
-    let decided = match decide_and_write(&mut change, waiting, wait).await {
+    let decided = match decide_and_write(&mut change, waiting, wait, &mut turns).await {
         Ok(decided) => decided,
         Err(error) => {
             change.rollback().await;
@@ -85,10 +101,26 @@ pub(super) async fn run(
 async fn decide_and_write(
     change: &mut Change<'_>,
     waiting: &[QueuedOrder],
-    wait: bool,
+    wait: Wait,
+    turns: &mut Vec<Turn>,
 ) -> store::Result<Vec<Decision>> {
     let orders: Vec<&PlaceOrder> = waiting.iter().map(|one| &one.order).collect();
-    let (mut state, known) = load_and_lock(change, &orders, wait).await?;
+    let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
+    let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
+    // In the global lock order: sessions, store counters, stock.
+    let mut state = IntakeState::default();
+    lock_sessions(change, &sessions, &mut state, wait == Wait::ForAll).await?;
+    if wait == Wait::ForAll {
+        *turns = change.inner.intake.enter(&stores).await;
+    }
+    lock_numbers(change, &stores, &mut state, wait != Wait::Never).await?;
+    if wait == Wait::Never
+        && let Some(held) = find_all_held(&orders, &state)
+    {
+        return Ok(held);
+    }
+    let known = ExistingOrders::find(&mut change.tx, &orders).await?;
+    load_rest(change, &orders, &stores, &mut state, wait != Wait::Never).await?;
     crash::point("intake.after_locks");
     let (chance, now) = (&change.inner.chance, change.now);
     let bounds = &change.inner.settings.bounds;
@@ -96,7 +128,7 @@ async fn decide_and_write(
         .iter()
         .map(|one| match find_existing(&one.order, &known) {
             Some(decided) => decided,
-            None => match find_held(&one.order, &state).filter(|_| !wait) {
+            None => match find_held(&one.order, &state, wait) {
                 Some(held) => Decision::Held(held),
                 None => match decide(&one.order, one.id, &mut state, bounds, chance, now) {
                     Ok(order) => Decision::Winner(Box::new(order)),
@@ -132,30 +164,15 @@ async fn decide_and_write(
     Ok(decided)
 }
 
-/// Reads and locks, in the global lock order: sessions, store counters, stock.
-async fn load_and_lock(
-    change: &mut Change<'_>,
-    orders: &[&PlaceOrder],
-    wait: bool,
-) -> store::Result<(IntakeState, ExistingOrders)> {
-    let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
-    let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
-    let mut state = lock_sessions_and_numbers(change, &sessions, &stores, wait).await?;
-    let known = ExistingOrders::find(&mut change.tx, orders).await?;
-    load_rest(change, orders, &stores, &mut state, wait).await?;
-    Ok((state, known))
-}
-
-/// Locks what comes first in the lock order: sessions and store counters.
-pub(super) async fn lock_sessions_and_numbers(
+/// Locks the sessions, which come first in the lock order.
+pub(super) async fn lock_sessions(
     change: &mut Change<'_>,
     sessions: &[SessionId],
-    stores: &[StoreId],
+    state: &mut IntakeState,
     wait: bool,
-) -> store::Result<IntakeState> {
-    let sessions = store::intake::lock_sessions(&mut change.tx, sessions, wait).await?;
-    let (numbers, rules) = store::intake::lock_numbers(&mut change.tx, stores, wait).await?;
-    for (id, session) in &sessions {
+) -> store::Result<()> {
+    state.sessions = store::intake::lock_sessions(&mut change.tx, sessions, wait).await?;
+    for (id, session) in &state.sessions {
         change.register_stream(
             (*id).into(),
             Counter::Session,
@@ -163,12 +180,19 @@ pub(super) async fn lock_sessions_and_numbers(
             session.last_seq,
         );
     }
-    Ok(IntakeState {
-        sessions,
-        numbers,
-        rules,
-        ..IntakeState::default()
-    })
+    Ok(())
+}
+
+/// Locks the stores' counters, which come after the sessions.
+pub(super) async fn lock_numbers(
+    change: &mut Change<'_>,
+    stores: &[StoreId],
+    state: &mut IntakeState,
+    wait: bool,
+) -> store::Result<()> {
+    (state.numbers, state.rules) =
+        store::intake::lock_numbers(&mut change.tx, stores, wait).await?;
+    Ok(())
 }
 
 /// Reads everything else that the rule needs for these orders; counted stock is locked, without `wait` only where
@@ -285,17 +309,35 @@ fn find_existing(order: &PlaceOrder, known: &ExistingOrders) -> Option<Decision>
     Some(Decision::Refused(PlaceRefused::AlreadyReplaced { by }))
 }
 
+/// Returns the decisions about orders that are all held, so that nothing else need be read.
+fn find_all_held(orders: &[&PlaceOrder], state: &IntakeState) -> Option<Vec<Decision>> {
+    let held = orders.iter().map(|one| find_held_lock(one, state));
+    held.map(|held| held.map(Decision::Held)).collect()
+}
+
+/// Returns the session or the counter that the order needs and that was not locked, because others hold it or because it
+/// does not exist.
+fn find_held_lock(order: &PlaceOrder, state: &IntakeState) -> Option<Held> {
+    let session = order.session.filter(|id| !state.sessions.contains_key(id));
+    let store = Some(order.store_id).filter(|id| !state.numbers.contains_key(id));
+    session.map(Held::Session).or(store.map(Held::Counter))
+}
+
 /// Returns the first row that the order needs and that was not locked, because others hold it or because it does not
-/// exist. After waiting, it does not exist.
-fn find_held(order: &PlaceOrder, state: &IntakeState) -> Option<Held> {
+/// exist. What was waited for does not exist.
+fn find_held(order: &PlaceOrder, state: &IntakeState, wait: Wait) -> Option<Held> {
     let store = order.store_id;
     if let Some(session) = order.session
+        && wait != Wait::ForAll
         && !state.sessions.contains_key(&session)
     {
-        return Some(Held(session.uuid()));
+        return Some(Held::Session(session));
+    }
+    if wait != Wait::Never {
+        return None;
     }
     if state.stores.contains_key(&store) && !state.numbers.contains_key(&store) {
-        return Some(Held(store.uuid()));
+        return Some(Held::Counter(store));
     }
     let is_held = |id: &ProductId| {
         let product = state.products.get(id);
@@ -309,7 +351,7 @@ fn find_held(order: &PlaceOrder, state: &IntakeState) -> Option<Held> {
         let product = state.products.get(&id)?;
         let of_options = products_of_options(product, line, &state.option_groups);
         let held = std::iter::once(id).chain(of_options).find(is_held)?;
-        Some(Held(held.uuid()))
+        Some(Held::Stock(held))
     })
 }
 

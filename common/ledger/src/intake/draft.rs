@@ -2,7 +2,7 @@
 
 use super::{
     Line, PlaceOrder, PlaceRefused, Placer,
-    batch::{load_rest, lock_sessions_and_numbers},
+    batch::{load_rest, lock_numbers, lock_sessions},
     decide::{IntakeState, decide},
     write::{Winner, write},
 };
@@ -20,9 +20,10 @@ pub(crate) async fn lock_draft_scope(
 ) -> store::Result<DraftScope> {
     let session = draft.session.as_ref().map(|session| session.id);
     let sessions: Vec<_> = session.into_iter().collect();
-    Ok(DraftScope(
-        lock_sessions_and_numbers(change, &sessions, &[draft.store_id], true).await?,
-    ))
+    let mut state = IntakeState::default();
+    lock_sessions(change, &sessions, &mut state, true).await?;
+    lock_numbers(change, &[draft.store_id], &mut state, true).await?;
+    Ok(DraftScope(state))
 }
 
 /// Places a locked draft at today's prices; its lines keep their ids.

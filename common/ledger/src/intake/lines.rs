@@ -2,7 +2,7 @@
 //! so that a held row delays nobody else's orders.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -12,10 +12,11 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     QueuedOrder,
-    batch::Held,
-    writer::{place_batch, split_duplicates},
+    batch::{Held, Wait},
+    writer::{Left, place_batch, split_duplicates},
 };
 use crate::{Failure, Inner};
+use domain::ids::StoreId;
 use platform::crash;
 use store::StoreError;
 
@@ -58,8 +59,10 @@ pub(super) async fn place(inner: Arc<Inner>, mut waiting: Vec<QueuedOrder>) {
     crash::point("intake.before_begin");
     while !waiting.is_empty() {
         let (now, later) = split_duplicates(waiting);
-        for (held, orders) in place_batch(&inner, now, false).await {
-            join(&inner, held, orders);
+        for (held, orders) in place_batch(&inner, now, Wait::Never).await {
+            if let Some(held) = held {
+                join(&inner, held, orders);
+            }
         }
         waiting = later;
     }
@@ -106,11 +109,16 @@ impl Line {
                 return;
             }
             let (now, mut later) = split_duplicates(orders);
-            let place = self.inner.held_orders.places.try_acquire().ok();
-            let left = place_batch(&self.inner, now, place.is_some()).await;
-            drop(place);
-            let is_held = !left.is_empty();
-            later.splice(0..0, left.into_values().flatten().filter_map(keep_waiting));
+            let mut left = self.place(now).await;
+            let mut here = left.remove(&None).unwrap_or_default();
+            here.extend(left.remove(&Some(self.held)).unwrap_or_default());
+            for (other, orders) in left {
+                if let Some(other) = other {
+                    join(&self.inner, other, orders);
+                }
+            }
+            let is_held = !here.is_empty();
+            later.splice(0..0, here.into_iter().filter_map(keep_waiting));
             self.put_back(later);
             if is_held {
                 let delay = LOOK_INTERVAL * 2_u32.pow(looks);
@@ -118,6 +126,28 @@ impl Line {
                 looks = (looks + 1).min(4);
             } else {
                 looks = 0;
+            }
+        }
+    }
+
+    /// Places orders in one transaction; returns those that are still held. It waits for the line's row if one of the few
+    /// places is free, and otherwise only looks.
+    async fn place(&self, orders: Vec<QueuedOrder>) -> Left {
+        let stores: BTreeSet<StoreId> = orders.iter().map(|one| one.order.store_id).collect();
+        let intake = &self.inner.intake;
+        let place = self.inner.held_orders.places.try_acquire().ok();
+        match (&place, self.held) {
+            (Some(_), Held::Session(_)) => place_batch(&self.inner, orders, Wait::ForAll).await,
+            (Some(_), _) => {
+                let stores: Vec<StoreId> = stores.into_iter().collect();
+                let _turns = intake.enter(&stores).await;
+                place_batch(&self.inner, orders, Wait::ExceptForSessions).await
+            }
+            (None, _) => {
+                let Some(_turn) = intake.try_enter(stores) else {
+                    return Left::from([(None, orders)]);
+                };
+                place_batch(&self.inner, orders, Wait::Never).await
             }
         }
     }

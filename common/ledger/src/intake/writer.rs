@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Inner, Placed, QueuedOrder,
-    batch::{self, Held, Outcome},
+    batch::{self, Held, Outcome, Wait},
 };
 use crate::{Failure, change::pause_after_lost_lock};
 use store::StoreError;
@@ -35,13 +35,15 @@ pub(super) fn split_duplicates(waiting: Vec<QueuedOrder>) -> (Vec<QueuedOrder>, 
     })
 }
 
-/// Places all orders in one transaction; returns those that need a row that others hold, by that row. `wait` makes the
-/// transaction wait for such rows; if that was in vain, it returns all orders.
+/// Orders that need a row that others hold, by that row; `None` for one that was waited for in vain.
+pub(super) type Left = HashMap<Option<Held>, Vec<QueuedOrder>>;
+
+/// Places all orders in one transaction; returns those that need a row that others hold.
 pub(super) async fn place_batch(
     inner: &Arc<Inner>,
     mut waiting: Vec<QueuedOrder>,
-    wait: bool,
-) -> HashMap<Held, Vec<QueuedOrder>> {
+    wait: Wait,
+) -> Left {
     let mut run = 1;
     loop {
         let error = match batch::run(inner, &waiting, wait).await {
@@ -59,8 +61,8 @@ pub(super) async fn place_batch(
             return HashMap::new();
         }
         match error {
-            StoreError::LockLost(_) if wait && is_hopeless => {
-                return HashMap::from([(Held::default(), waiting)]);
+            StoreError::LockLost(_) if wait != Wait::Never && is_hopeless => {
+                return HashMap::from([(None, waiting)]);
             }
             StoreError::UniqueKeyTaken | StoreError::LockLost(_)
                 if run < MAX_RUNS && !is_hopeless =>
@@ -98,7 +100,7 @@ async fn place_alone(inner: &Inner, one: QueuedOrder, is_commit_unknown: bool) {
     let one = [one];
     let mut run = 1;
     let result = loop {
-        match batch::run(inner, &one, true).await {
+        match batch::run(inner, &one, Wait::ForAll).await {
             Ok(mut outcomes) => {
                 break outcomes
                     .pop()
@@ -163,13 +165,13 @@ async fn is_running(inner: &Inner, one: &QueuedOrder) -> bool {
 }
 
 /// Answers the callers whose orders are decided; returns the other orders, by the row that others hold.
-fn answer(waiting: Vec<QueuedOrder>, outcomes: Vec<Outcome>) -> HashMap<Held, Vec<QueuedOrder>> {
-    let mut held: HashMap<Held, Vec<QueuedOrder>> = HashMap::new();
+fn answer(waiting: Vec<QueuedOrder>, outcomes: Vec<Outcome>) -> Left {
+    let mut held = Left::new();
     for (one, outcome) in waiting.into_iter().zip(outcomes) {
         match outcome {
             // The caller may be gone; the order stands all the same.
             Ok(result) => drop(one.answer.send(result)),
-            Err(by) => held.entry(by).or_default().push(one),
+            Err(by) => held.entry(Some(by)).or_default().push(one),
         }
     }
     held

@@ -1,0 +1,156 @@
+use std::time::Duration;
+
+use tokio::{sync::oneshot, time::timeout};
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    intake::{PlaceOrder, Placer},
+    testing::fixtures::new_order,
+};
+use domain::{actor::Actor, ids::AccountId};
+
+fn queue(max_requests: usize, queue_capacity: usize) -> Queue {
+    Queue(Arc::new(Shared {
+        state: Mutex::default(),
+        limits: BatchLimits {
+            max_requests,
+            max_bytes: usize::MAX,
+            writers: 1,
+            queue_capacity,
+        },
+        work: Notify::new(),
+    }))
+}
+
+fn store(n: u128) -> StoreId {
+    Uuid::from_u128(n).into()
+}
+
+/// Returns an order of the store that is recognised by its note.
+fn order(store: StoreId, note: &str) -> QueuedOrder {
+    let placer = Placer::Account(AccountId::from(Uuid::nil()));
+    QueuedOrder {
+        order: PlaceOrder {
+            user_note: Some(note.to_owned()),
+            ..new_order(store, placer, Vec::new())
+        },
+        id: Uuid::nil().into(),
+        actor: Actor::SYSTEM,
+        queued_at: tokio::time::Instant::now(),
+        answer: oneshot::channel().0,
+    }
+}
+
+fn push(queue: &Queue, store: StoreId, notes: &[&str]) {
+    for note in notes {
+        assert!(queue.push(order(store, note)).is_ok());
+    }
+}
+
+async fn take(queue: &Queue) -> (Vec<String>, Turn) {
+    let taken = timeout(Duration::from_secs(10), queue.0.take()).await;
+    let (batch, turn) = taken.expect("there are orders").unwrap();
+    let notes = batch.into_iter().filter_map(|one| one.order.user_note);
+    (notes.collect(), turn)
+}
+
+fn is_idle(queue: &Queue) -> bool {
+    queue.0.state.lock().stores.is_empty()
+}
+
+#[tokio::test]
+async fn a_store_is_in_one_batch_at_a_time() {
+    let queue = queue(10, 100);
+    push(&queue, store(1), &["a1"]);
+    let (batch, turn) = take(&queue).await;
+    assert_eq!(batch, ["a1"]);
+    push(&queue, store(1), &["a2", "a3"]);
+    push(&queue, store(2), &["b1"]);
+    let (batch, other) = take(&queue).await;
+    assert_eq!(batch, ["b1"]);
+    drop(turn);
+    let (batch, turn) = take(&queue).await;
+    assert_eq!(batch, ["a2", "a3"]);
+    drop((turn, other));
+    assert!(is_idle(&queue));
+}
+
+#[tokio::test]
+async fn stores_take_turns() {
+    let queue = queue(2, 100);
+    push(&queue, store(1), &["a1", "a2", "a3", "a4", "a5"]);
+    push(&queue, store(2), &["b1"]);
+    push(&queue, store(3), &["c1"]);
+    let mut batches = Vec::new();
+    for _ in 0..4 {
+        batches.push(take(&queue).await.0);
+    }
+    let expected = [
+        vec!["a1", "a2"],
+        vec!["b1", "c1"],
+        vec!["a3", "a4"],
+        vec!["a5"],
+    ];
+    assert_eq!(batches, expected);
+    assert!(is_idle(&queue));
+}
+
+#[tokio::test]
+async fn a_transaction_that_enters_goes_before_the_next_batch() {
+    let queue = queue(10, 100);
+    push(&queue, store(1), &["a1"]);
+    let (_, turn) = take(&queue).await;
+    push(&queue, store(1), &["a2"]);
+    let stores = [store(1)];
+    let mut entering = std::pin::pin!(queue.enter(&stores));
+    let mut given_up = Box::pin(queue.enter(&stores));
+    for waits in [
+        &mut given_up as &mut (dyn Future<Output = _> + Unpin),
+        &mut entering,
+    ] {
+        assert!(timeout(Duration::from_millis(1), waits).await.is_err());
+    }
+    drop(given_up);
+    assert!(queue.try_enter(stores.into()).is_none());
+    drop(turn);
+    let entered = timeout(Duration::from_secs(10), entering).await.unwrap();
+    assert!(queue.try_enter(stores.into()).is_none());
+    drop(entered);
+    // Ready again, and not taken twice.
+    let looked = queue.try_enter(stores.into()).unwrap();
+    push(&queue, store(1), &["a3"]);
+    drop(looked);
+    let (batch, turn) = take(&queue).await;
+    assert_eq!(batch, ["a2", "a3"]);
+    drop(turn);
+    assert!(is_idle(&queue));
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_has_room_once_a_batch_is_taken() {
+    let queue = queue(10, 2);
+    push(&queue, store(1), &["a1"]);
+    push(&queue, store(2), &["b1"]);
+    assert!(queue.push(order(store(1), "a2")).is_err());
+    drop(take(&queue).await);
+    push(&queue, store(1), &["a2", "a3"]);
+    assert!(queue.push(order(store(3), "c1")).is_err());
+}
+
+#[tokio::test]
+async fn a_dropped_queue_stops_all_who_wait_for_work() {
+    let queue = queue(10, 2);
+    let writers: Vec<_> = (0..3)
+        .map(|_| {
+            let shared = queue.0.clone();
+            tokio::spawn(async move { shared.take().await.is_none() })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    drop(queue);
+    for writer in writers {
+        let stopped = timeout(Duration::from_secs(10), writer).await;
+        assert!(stopped.expect("it stops").unwrap());
+    }
+}
