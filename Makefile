@@ -11,6 +11,11 @@ run: ## start everything in one process on http://127.0.0.1:8080
 test: ## run every test on private MariaDB and RabbitMQ servers (installs them from Debian's packages if necessary)
 	@scripts/test
 
+.PHONY: alerts
+alerts: ## test the alerts with promtool and a real Prometheus (DRILL=1: make each fault on purpose, three minutes)
+	cargo build --workspace --bins
+	@scripts/alerts $(if $(DRILL),drill)
+
 test-real: ## run the database and broker tests on current MySQL and RabbitMQ
 	@scripts/test-real
 

@@ -1,0 +1,442 @@
+"""Proves the alerts in deploy/prometheus with promtool, a real Prometheus and the real programs; see scripts/alerts.
+
+    alerts.py rules             promtool's checks and tests, and that each alert's test notices a broken alert
+    alerts.py scrape BINARIES   Prometheus scrapes every program; each metric that is named somewhere must be there
+    alerts.py drill BINARIES    makes each fault on purpose and waits for its alert, with shorter times
+
+`scrape` and `drill` need EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, `drill` also SERVERS, the folder of
+scripts/test-servers, because it kills them. All of it stays on loopback.
+"""
+
+import base64
+import http.server
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy/prometheus"
+ALERTS = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"][0]["rules"]
+DASHBOARDS = sorted((ROOT / "deploy/grafana").rglob("*.json"))
+
+
+def say(*words):
+    print("alerts:", *words, file=sys.stderr, flush=True)
+
+
+def fail(*words):
+    say("FAILED:", *words)
+    sys.exit(1)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------
+
+
+def promtool(*arguments, where=DEPLOY):
+    done = subprocess.run(["promtool", *map(str, arguments)], cwd=where, capture_output=True, text=True, check=False)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def rules():
+    for arguments in (
+        ["check", "config", "prometheus.yml"],
+        ["check", "config", "standalone.yml"],
+        ["check", "rules", "alerts.yml"],
+        ["test", "rules", "alerts.test.yml"],
+    ):
+        passed, output = promtool(*arguments)
+        if not passed:
+            fail("promtool", *arguments, "\n" + output)
+    # An alert that never fires, one that always does, and one that does not wait must each fail the tests.
+    tried = 0
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        tests = yaml.safe_load((DEPLOY / "alerts.test.yml").read_text())
+        for index, alert in enumerate(ALERTS):
+            own = [test for test in tests["tests"] if alert["alert"] in json.dumps(test["promql_expr_test"])]
+            (folder / "alerts.test.yml").write_text(yaml.safe_dump({**tests, "tests": own}))
+            broken = {"never fires": {**alert, "expr": "vector(0) > 1"}, "always fires": {**alert, "expr": "vector(1)", "for": "0s"}}
+            if "for" in alert:
+                broken["does not wait"] = {**alert, "for": "0s"}
+            for how, changed in broken.items():
+                group = {"name": "expediter", "rules": [*ALERTS[:index], changed, *ALERTS[index + 1 :]]}
+                (folder / "alerts.yml").write_text(yaml.safe_dump({"groups": [group]}))
+                tried += 1
+                if promtool("test", "rules", "alerts.test.yml", where=folder)[0]:
+                    fail(f"alerts.test.yml passes although {alert['alert']} {how}")
+    say(f"{len(ALERTS)} alerts pass their tests, which notice each of {tried} broken ones")
+
+
+# --- programs ---------------------------------------------------------------------------------------------------
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def ask(url, body=None, method=None, password=None, user="operator"):
+    request = urllib.request.Request(url, method=method)
+    if body is not None:
+        request.data = json.dumps(body).encode()
+        request.add_header("content-type", "application/json")
+    if password:
+        request.add_header("authorization", "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        text = answer.read()
+        return json.loads(text) if text else None
+
+
+def until(what, check, seconds):
+    """Calls `check` until it returns something true; fails with its last word after `seconds`."""
+    end, last = time.monotonic() + seconds, None
+    while time.monotonic() < end:
+        try:
+            last = check()
+            if last:
+                return last
+        except OSError as error:
+            last = error
+        time.sleep(0.2)
+    fail(f"{what}: not within {seconds} s ({last})")
+
+
+class Processes:
+    """Started programs; they end with this one."""
+
+    def __init__(self, folder):
+        self.folder, self.running = pathlib.Path(folder), {}
+
+    def start(self, name, *command, env=None):
+        # A log of its own for each start: the address is read from it.
+        log = self.folder / f"{name}.{time.monotonic_ns()}.log"
+        with log.open("wb") as out:
+            command = list(map(str, command))
+            self.running[name] = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=self.folder, env={**os.environ, **(env or {})}
+            )
+        return log
+
+    def program(self, name, *command, env=None):
+        """Starts one of ours; returns its host:port."""
+        log = self.start(name, *command, env=env)
+
+        def address():
+            if self.running[name].poll() is not None:
+                fail(f"{name} ended: {log.read_text()[-2000:]}")
+            found = re.search(r"http://(127\.0\.0\.1:\d+)/readyz", log.read_text())
+            return found and found[1]
+
+        return until(f"{name} prints its address", address, 60)
+
+    def end(self, name, how=signal.SIGTERM):
+        one = self.running.pop(name, None)
+        if one and one.poll() is None:
+            one.send_signal(how)
+            try:
+                one.wait(30)
+            except subprocess.TimeoutExpired:
+                one.kill()
+                one.wait()
+
+    def end_all(self):
+        for one in self.running.values():
+            one.send_signal(signal.SIGCONT)
+        for name in list(self.running):
+            self.end(name, signal.SIGKILL)
+
+
+class Prometheus:
+    def __init__(self, processes, name, targets, shorter=None, configuration=None):
+        """`targets` are the addresses by job; `configuration` is used as it is, but with one address for all."""
+        folder = processes.folder / name
+        folder.mkdir()
+        rules_text = (DEPLOY / "alerts.yml").read_text()
+        (folder / "alerts.yml").write_text(shorter(rules_text) if shorter else rules_text)
+        if configuration:
+            text = configuration.replace("127.0.0.1:8080", targets)
+            text = text.replace("scrape_interval: 10s, evaluation_interval: 10s", "scrape_interval: 1s, evaluation_interval: 1s")
+        else:
+            jobs = [{"job_name": job, "static_configs": [{"targets": some}]} for job, some in targets.items()]
+            every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+            text = yaml.safe_dump({"global": every, "rule_files": ["alerts.yml"], "scrape_configs": jobs})
+        (folder / "prometheus.yml").write_text(text)
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}/api/v1/"
+        processes.start(
+            name,
+            "prometheus",
+            f"--config.file={folder}/prometheus.yml",
+            f"--storage.tsdb.path={folder}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=warn",
+        )
+        until(f"{name} is ready", lambda: self.get("status/runtimeinfo"), 30)
+
+    def get(self, path, **query):
+        return ask(self.url + path + ("?" + urllib.parse.urlencode(query) if query else ""))["data"]
+
+    def query(self, expr):
+        return self.get("query", query=expr)["result"]
+
+    def targets_down(self, wanted):
+        active = self.get("targets")["activeTargets"]
+        down = [f"{one['labels']['job']} {one['health']} {one['lastError']}" for one in active if one["health"] != "up"]
+        return down or (None if len(active) == wanted else [f"{len(active)} of {wanted} targets"])
+
+    def firing(self):
+        return {one["metric"]["alertname"] for one in self.query('ALERTS{alertstate="firing"}')}
+
+
+def named_metrics():
+    texts = [str(alert["expr"]) for alert in ALERTS]
+    for path in DASHBOARDS:
+        texts += [target["expr"] for panel in json.loads(path.read_text())["panels"] for target in panel.get("targets", [])]
+    names = set(re.findall(r"\b(?:expediter|process)_[a-z_]+", " ".join(texts)))
+    assert len(names) > 15, names
+    return names
+
+
+class Fleet:
+    """One api, worker and notifier on MySQL and RabbitMQ, and a courier."""
+
+    def __init__(self, processes, binaries, **settings):
+        self.processes, self.binaries = processes, pathlib.Path(binaries)
+        self.amqp = os.environ["EXPEDITER_TEST_AMQP_URL"]
+        server = urllib.parse.urlsplit(os.environ["EXPEDITER_TEST_MYSQL_URL"])
+        database = f"alerts_{os.getpid()}"
+        statement = [f"--host={server.hostname}", f"--port={server.port}", f"--user={server.username}", f"--password={server.password}"]
+        subprocess.run(["mariadb", "--no-defaults", *statement, f"--execute=CREATE DATABASE {database}"], check=True)
+        key = lambda: base64.b64encode(os.urandom(32)).decode()
+        self.env = {
+            "EXPEDITER__DATABASE__URL": os.environ["EXPEDITER_TEST_MYSQL_URL"] + database,
+            "EXPEDITER__BROKER__URL": self.amqp,
+            "EXPEDITER__BROKER__NAMESPACE": database,
+            "EXPEDITER__SECRETS__ENCRYPTION_KEY": key(),
+            "EXPEDITER__SECRETS__JWT_KEY": key(),
+            "EXPEDITER__WORKER__ALLOW_HTTP": "true",
+            "EXPEDITER__WORKER__ALLOW_NETWORKS": '["127.0.0.0/8"]',
+            **{f"EXPEDITER__{name.upper()}": value for name, value in settings.items()},
+        }
+        # The same address after a restart: Prometheus' target stays.
+        self.addresses = {kind: f"127.0.0.1:{free_port()}" for kind in ("api", "worker", "notifier")}
+        for kind, address in self.addresses.items():
+            self.env[f"EXPEDITER__HTTP__{kind.upper()}_LISTEN"] = address
+        for kind in self.addresses:
+            self.start(kind)
+        courier = f"127.0.0.1:{free_port()}"
+        secret = "whsec_" + key()
+        env = {"COURIER_LISTEN": courier, "COURIER_SIGNING_SECRET": secret, "COURIER_CALLBACK_SECRET": secret}
+        processes.start("courier", self.binaries / "courier", "--database", processes.folder / "courier.db", env=env)
+        until("the courier serves", lambda: urllib.request.urlopen(f"http://{courier}/metrics", timeout=2).read(), 30)
+        self.targets = {**{kind: [address] for kind, address in self.addresses.items()}, "courier": [courier]}
+
+    def start(self, kind):
+        self.processes.program(kind, self.binaries / kind, env=self.env)
+
+    def settle(self, integrator_port):
+        """Makes an account, a store with a product, a table and an integrator at this port of loopback."""
+        command = [self.binaries / "expediter", "operator", "operator"]
+        self.password = subprocess.run(command, env={**os.environ, **self.env}, check=True, capture_output=True, text=True).stdout.strip()
+        store = self.api("stores", {"name": "Drill", "timezone": "Europe/Berlin", "currency": "EUR"})["id"]
+        price = {"amount": 250, "currency": "EUR"}
+        self.product = self.api("products", {"store_id": store, "name": "Espresso", "price": price, "stock": None})["id"]
+        self.code = self.api("sessions", {"store_id": store, "name": "Table 1"})["code"]
+        url = f"http://127.0.0.1:{integrator_port}/orders"
+        self.integrator = self.api("integrators", {"store_id": store, "name": "Drill", "kind": "kitchen", "url": url})["integrator"]["id"]
+
+    def api(self, path, body=None, method=None):
+        return ask(f"http://{self.addresses['api']}/api/v1/{path}", body, method, self.password)
+
+    def order(self):
+        return ask(
+            f"http://{self.addresses['api']}/api/v1/sessions/{self.code}/orders", {"items": [{"product_id": self.product, "quantity": 1}]}
+        )
+
+
+# --- scrape -----------------------------------------------------------------------------------------------------
+
+
+def prove_scrape(prometheus, name, targets, builds):
+    until(f"all targets of {name} are up", lambda: prometheus.targets_down(targets) is None, 30)
+
+    def all_are_there():
+        missing = named_metrics() - set(prometheus.get("label/__name__/values"))
+        if missing:
+            raise OSError(f"missing: {sorted(missing)}")
+        return True
+
+    until(f"every named metric is scraped by {name}", all_are_there, 60)
+    found = len(prometheus.query("expediter_build_info"))
+    if found != builds:
+        fail(f"{name}: {found} processes with metrics, not {builds}")
+    firing = prometheus.firing()
+    if firing:
+        fail(f"{name}: nothing is wrong, but {firing} fire")
+
+
+def scrape(processes, binaries):
+    fleet = Fleet(processes, binaries)
+    one = processes.program(
+        "standalone", pathlib.Path(binaries) / "expediter", "--set", "http.api_listen=127.0.0.1:0", "--data-dir", processes.folder / "data"
+    )
+    fleet.settle(free_port())
+    fleet.order()
+    ask_one = (DEPLOY / "standalone.yml").read_text()
+    prove_scrape(Prometheus(processes, "fleet", fleet.targets), "fleet", targets=4, builds=3)
+    prove_scrape(Prometheus(processes, "one", one, configuration=ask_one), "standalone", targets=3, builds=1)
+    say(f"Prometheus scraped api, worker, notifier, courier and standalone; all {len(named_metrics())} named metrics were there")
+
+
+# --- drill ------------------------------------------------------------------------------------------------------
+
+
+def shorter(text):
+    """Shortens the waits and windows of alerts, so that a drill takes minutes; the conditions stay."""
+    text = re.sub(r"for: \d+m", "for: 3s", text)
+    text = re.sub(r"\[\d+m\]", "[20s]", text)
+    return text.replace("offset 15m", "offset 20s").replace("outbox_oldest_seconds) > 60", "outbox_oldest_seconds) > 10")
+
+
+class Integrator(http.server.BaseHTTPRequestHandler):
+    status = 503
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(Integrator.status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def drill(processes, binaries):
+    servers, seen = os.environ["SERVERS"], []
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Integrator)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    fleet = Fleet(processes, binaries, stuck__accepted_s="10", rate_limits__address_per_minute="600")
+    fleet.settle(server.server_port)
+    prometheus = Prometheus(processes, "prometheus", fleet.targets, shorter)
+    until("all targets are up", lambda: prometheus.targets_down(4) is None, 30)
+    until("nothing fires", lambda: not prometheus.firing() or None, 60)
+
+    def expect(fault, *alerts, while_waiting=None, seconds=90):
+        def fires():
+            if while_waiting:
+                while_waiting()
+            firing = prometheus.firing()
+            return set(alerts) <= firing and firing
+
+        firing = until(f"{fault}: {alerts}", fires, seconds)
+        seen.extend(alerts)
+        say(f"{fault}: {', '.join(sorted(firing))}")
+
+    def mended(*alerts, seconds=90):
+        until(f"{alerts} end", lambda: not set(alerts) & prometheus.firing(), seconds)
+        say(f"mended: {', '.join(alerts)}")
+
+    def server_do(what, which):
+        subprocess.run([ROOT / "scripts/test-servers", what, servers, which], check=True)
+
+    # An integrator answers 503: its breaker opens.
+    for _ in range(6):
+        fleet.order()
+    expect("the integrator answers 503", "BreakerStaysOpen")
+    Integrator.status = 200
+    mended("BreakerStaysOpen")
+
+    # It answers 422, which is final: handoffs are given up.
+    Integrator.status = 422
+    expect("the integrator refuses", "HandoffsAreGivenUp", while_waiting=fleet.order)
+    # It answers 410: it is disabled.
+    Integrator.status = 410
+    fleet.order()
+    expect("the integrator answers 410", "IntegratorIsDisabled")
+    Integrator.status = 200
+    fleet.api(f"integrators/{fleet.integrator}", {"enabled": True}, "PATCH")
+    mended("HandoffsAreGivenUp", "IntegratorIsDisabled")
+
+    # A client asks too often.
+    def hurry():
+        for _ in range(40):
+            try:
+                ask(f"http://{fleet.addresses['api']}/api/v1/sessions/{'0' * 40}")
+            except urllib.error.HTTPError as error:
+                error.read()
+
+    expect("a client asks too often", "ClientsAreTurnedAway", while_waiting=hurry)
+
+    # The broker dies; an order's events wait.
+    server_do("kill", "rabbitmq")
+    fleet.order()
+    expect("RabbitMQ is killed", "BrokerIsAway", "OutboxGrowsOld")
+    server_do("again", "rabbitmq")
+    mended("BrokerIsAway", "OutboxGrowsOld")
+
+    # The worker dies; an order waits for it, and is listed when another one comes.
+    processes.end("worker", signal.SIGKILL)
+    expect("the worker is killed", "NoWorkerIsLive", "ServiceIsGone", "ProcessIsDown", "NothingIsCounted")
+    fleet.order()
+    for _ in range(3):
+        fleet.start("worker")
+        time.sleep(2)  # at least one scrape sees this start
+        processes.end("worker", signal.SIGKILL)
+    fleet.start("worker")
+    expect("the worker starts again and again", "ProcessKeepsRestarting")
+    mended("NoWorkerIsLive", "ServiceIsGone", "ProcessIsDown", "NothingIsCounted")
+
+    # The database dies.
+    server_do("kill", "mariadb")
+    expect("MariaDB is killed", "DatabaseErrors")
+    server_do("again", "mariadb")
+    mended("DatabaseErrors")
+
+    # Some of the orders above stand still by now. People end each, as `next` of GET /stuck says.
+    def end_stuck():
+        for one in fleet.api("stuck")["items"]:
+            fleet.api(f"orders/{one['order_id']}/status", {"status": "cancelled", "reason": "drill"}, "PUT")
+
+    end_stuck()
+    mended("OrdersAreStuck")
+    # People accept an order, and nobody says more of it.
+    order = fleet.order()["id"]
+    fleet.api(f"orders/{order}/status", {"status": "accepted"}, "PUT")
+    expect("an order stays accepted", "OrdersAreStuck")
+    end_stuck()
+    mended("OrdersAreStuck")
+    missing = {alert["alert"] for alert in ALERTS} - set(seen)
+    if missing:
+        fail(f"no fault made {missing} fire")
+    say(f"each of {len(ALERTS)} alerts fired at a fault made on purpose")
+
+
+def main(what, binaries=None):
+    if what == "rules":
+        return rules()
+    # The default would leave the started programs running.
+    for one in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, lambda *_: sys.exit(130))
+    with tempfile.TemporaryDirectory(prefix="expediter-alerts.") as folder:
+        processes = Processes(folder)
+        try:
+            {"scrape": scrape, "drill": drill}[what](processes, pathlib.Path(binaries).resolve())
+        finally:
+            processes.end_all()
+
+
+main(*sys.argv[1:])
