@@ -16,6 +16,10 @@ alerts: ## test the alerts with promtool and a real Prometheus (DRILL=1: make ea
 	cargo build --workspace --bins
 	@scripts/alerts $(if $(DRILL),drill)
 
+.PHONY: manifests
+manifests: ## check the Dockerfile, the compose file, the Kubernetes base and the workflows
+	@scripts/manifests
+
 test-real: ## run the database and broker tests on current MySQL and RabbitMQ
 	@scripts/test-real
 
