@@ -64,3 +64,12 @@ fuzz: ## fuzz the API on SQLite and on private MySQL (many minutes)
 	cargo build --workspace --bins
 	@scripts/python-tools install
 	@scripts/test-servers run cargo test -p e2e --test openapi -- --ignored --nocapture
+
+.PHONY: dist
+dist: ## build release binaries with their dependencies listed inside, and a bill of materials, into target/dist (needs cargo-auditable, cargo-cyclonedx)
+	cargo auditable build --release --locked -p api -p worker -p notifier -p standalone -p kitchen -p courier
+	mkdir -p target/dist
+	tar -C $${CARGO_TARGET_DIR:-target}/release -czf target/dist/expediter-$(or $(PLATFORM),linux).tar.gz api worker notifier expediter kitchen courier
+	cargo cyclonedx --format json --override-filename bom --manifest-path standalone/Cargo.toml
+	mv standalone/bom.json target/dist/expediter-$(or $(PLATFORM),linux).cdx.json
+	cd target/dist && sha256sum expediter-$(or $(PLATFORM),linux).tar.gz expediter-$(or $(PLATFORM),linux).cdx.json >expediter-$(or $(PLATFORM),linux).sha256

@@ -375,10 +375,53 @@ def judge(what, faults, good, broken):
             fail(f"{what}: nothing finds that {fault}, only {found}")
 
 
+def workflow_faults(files):
+    faults = []
+    makefile = (ROOT / "Makefile").read_text()
+    for name, text in files.items():
+        workflow = yaml.safe_load(text)
+        if workflow.get("permissions") != {"contents": "read"}:
+            faults.append(f"{name} has rights that most of its jobs do not need")
+        for job, content in workflow["jobs"].items():
+            if "timeout-minutes" not in content:
+                faults.append(f"{name}: {job} may run for hours")
+            for step in content["steps"]:
+                command = step.get("run", "")
+                for target in re.findall(r"\bmake ([a-z-]+)", command):
+                    if not re.search(rf"^{target}:", makefile, re.MULTILINE):
+                        faults.append(f"{name}: there is no make {target}")
+                for script in re.findall(r"\bscripts/[a-z-]+", command):
+                    if not (ROOT / script).exists():
+                        faults.append(f"{name}: there is no {script}")
+                # A text from outside in a command is a command of theirs.
+                if "${{ github.event" in command or "${{ github.head_ref" in command:
+                    faults.append(f"{name}: {job} runs what somebody else wrote")
+        targets = workflow["jobs"].get("images", {}).get("strategy", {}).get("matrix", {}).get("target", [])
+        stages = set(re.findall(r"^FROM \S+ AS (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
+        if set(targets) - stages:
+            faults.append(f"{name}: there is no image {sorted(set(targets) - stages)}")
+    return faults
+
+
 def workflows():
     paths = sorted((ROOT / ".github/workflows").glob("*.yml"))
-    if paths:
-        must("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *paths)
+    must("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *paths)
+    files = {path.name: path.read_text() for path in paths}
+    in_ci = lambda before, after: lambda it: {**it, "ci.yml": it["ci.yml"].replace(before, after)}
+    in_release = lambda before, after: lambda it: {**it, "release.yml": it["release.yml"].replace(before, after)}
+    judge(
+        ".github/workflows",
+        workflow_faults,
+        files,
+        [
+            (in_ci("make deny", "make denied"), "ci.yml: there is no make denied"),
+            (in_ci("scripts/check-commits", "scripts/check"), "ci.yml: there is no scripts/check"),
+            (in_ci("timeout-minutes: 60", "name: check"), "ci.yml: check may run for hours"),
+            (in_ci("permissions: {contents: read}", "permissions: write-all"), "ci.yml has rights that most of its jobs do not need"),
+            (in_ci("make check", "echo ${{ github.event.pull_request.title }}"), "ci.yml: check runs what somebody else wrote"),
+            (in_release("worker, notifier", "workers, notifier"), "release.yml: there is no image ['workers']"),
+        ],
+    )
     return len(paths)
 
 
