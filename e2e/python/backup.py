@@ -127,6 +127,13 @@ def prove(processes, program, kind, url, empty_url, ids):
     whole = file.read_bytes()
     cut.write_bytes(whole[: len(whole) // 2])
     script("restore", cut, empty_url, program=program, fails="is damaged" if kind == "sqlite" else "is not a whole dump")
+    flipped = bytearray(whole)
+    flipped[len(whole) // 3] ^= 1
+    cut.write_bytes(flipped)
+    script("restore", cut, empty_url, program=program, fails="is damaged" if kind == "sqlite" else "is not a whole dump")
+    # Something else, well packed.
+    cut.write_bytes(gzip.compress(b"something else"))
+    script("restore", cut, empty_url, program=program, fails="is damaged" if kind == "sqlite" else "is not a whole dump")
     if kind == "mysql":
         cut.write_bytes(gzip.compress(gzip.decompress(whole)[: len(whole) // 2]))
         script("restore", cut, empty_url, program=program, fails="is not a whole dump")
