@@ -1,11 +1,12 @@
 // Tests of money, times and durations as pages write them.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { clock, digitsOf, duration, money, time, when } from "../shared/format.js";
-import { setLanguage, t } from "../shared/messages.js";
+import { LANGUAGES, setLanguage, t } from "../shared/messages.js";
+import { priceOf, priceText } from "../board/menu-product.js";
 
 globalThis.document ??= { documentElement: {} };
 const plain = (text) => text.replace(/[\u00a0\u202f]/g, " ");
@@ -23,20 +24,59 @@ test("money has the decimals of the currency, whatever the browser thinks", () =
   assert.equal(plain(money({ amount: 123456, currency: "EUR" })), "1.234,56 €");
 });
 
-test("every currency whose smallest unit is no hundredth is written with its own decimals", () => {
-  setLanguage("en");
-  const exponents = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-    3: "BHD IQD JOD KWD LYD OMR TND",
-    4: "CLF UYW",
-  };
-  for (const [exponent, codes] of Object.entries(exponents)) {
-    for (const currency of codes.split(" ")) {
-      const written = money({ amount: 12_345_678, currency }).replace(/[^\d.]/g, "");
-      assert.equal(written, (12_345_678 / 10 ** exponent).toFixed(exponent), currency);
+/** All currencies of ISO 4217 (list one of 2026) that have minor units, by their number of decimals. */
+const ISO_4217 = {
+  0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+  2: `AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY COP
+    COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR
+    JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN
+    NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL
+    THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR ZMW ZWG`,
+  3: "BHD IQD JOD KWD LYD OMR TND",
+  4: "CLF UYW",
+};
+const currencies = Object.entries(ISO_4217).flatMap(([digits, codes]) => codes.split(/\s+/).map((currency) => ({ currency, digits: Number(digits) })));
+
+test("every currency of ISO 4217 is written with its own decimals in both languages", () => {
+  assert.ok(currencies.length > 160 && new Set(currencies.map(({ currency }) => currency)).size === currencies.length);
+  for (const code of Object.keys(LANGUAGES)) {
+    setLanguage(code);
+    const point = code === "de" ? "," : ".";
+    for (const { currency, digits } of currencies) {
+      for (const amount of [12_345_678, 5, 0, 1_000_000_000_000]) {
+        const written = money({ amount, currency });
+        const number = written.slice(written.search(/\d/)).match(/^[\d.,]*\d/)[0];
+        const [whole, part] = number.split(point);
+        assert.equal([whole.replace(/[.,]/g, ""), part].filter(Boolean).join("."), exactly(amount, digits), `${written} in ${code}`);
+      }
     }
   }
 });
+
+test("a price of every currency of ISO 4217 that the board writes is read as the same amount", () => {
+  for (const code of Object.keys(LANGUAGES)) {
+    setLanguage(code);
+    for (const { currency } of currencies) {
+      for (const amount of [0, 5, 12_345, 12_345_678]) assert.equal(priceOf(priceText({ amount, currency }), currency), amount, `${currency} in ${code}`);
+    }
+  }
+});
+
+test("no page takes a currency's decimals from the browser", () => {
+  const web = new URL("..", import.meta.url);
+  const scripts = readdirSync(web, { recursive: true }).filter((name) => name.endsWith(".js") && !/^(vendor|tests)\//.test(name));
+  assert.ok(scripts.length > 40);
+  for (const name of scripts.filter((name) => name !== "shared/format.js")) {
+    const script = readFileSync(new URL(name, web), "utf8");
+    assert.doesNotMatch(script, /style: "currency"|amount\S* \/ 100\b|toFixed\(/, `${name}: money is written by shared/format.js`);
+  }
+});
+
+/** Writes minor units as digits with a point, without any arithmetic. */
+function exactly(amount, digits) {
+  const text = String(amount).padStart(digits + 1, "0");
+  return digits === 0 ? text : `${text.slice(0, -digits)}.${text.slice(-digits)}`;
+}
 
 test("currencies of which browsers hide the hundredths keep them", () => {
   setLanguage("en");
