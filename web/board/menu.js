@@ -101,7 +101,7 @@ function UpDown({ name, list, one, onMove }) {
     work(false);
   };
   const button = (step, icon, says, isEnd) => html`<button type="button" class="button round" disabled=${busy || isEnd} aria-label=${t(says, { name })} onClick=${() => by(step)}><span class="turn" data-way=${icon}><${Icon} name="send" /></span></button>`;
-  return html`<span class="up-down">${button(-1, "up", "board.menu.up", at === 0)}${button(1, "down", "board.menu.down", at === list.length - 1)}</span>`;
+  return html`<span class="up-down" data-each-tap>${button(-1, "up", "board.menu.up", at === 0)}${button(1, "down", "board.menu.down", at === list.length - 1)}</span>`;
 }
 
 function Row({ product, onOpen }) {

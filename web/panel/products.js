@@ -54,8 +54,8 @@ function Product({ desk, product, mayCount }) {
     ${isCounted && !mayCount && html`<span class="number">${t("panel.product.stock", { count: product.stock })}</span>`}
     ${isCounted && mayCount && html`<form class="product-stock" onSubmit=${set}>
       <span class="number">${t("panel.product.stock", { count: product.stock })}</span>
-      <button type="button" class="button round" disabled=${busy || product.stock <= 0} aria-label=${t("panel.product.less", { name: product.name })} onClick=${() => run(() => desk.stock(product, -1))}><${Icon} name="minus" /></button>
-      <button type="button" class="button round" disabled=${busy} aria-label=${t("panel.product.more", { name: product.name })} onClick=${() => run(() => desk.stock(product, 1))}><${Icon} name="plus" /></button>
+      <button type="button" class="button round" data-each-tap disabled=${busy || product.stock <= 0} aria-label=${t("panel.product.less", { name: product.name })} onClick=${() => run(() => desk.stock(product, -1))}><${Icon} name="minus" /></button>
+      <button type="button" class="button round" data-each-tap disabled=${busy} aria-label=${t("panel.product.more", { name: product.name })} onClick=${() => run(() => desk.stock(product, 1))}><${Icon} name="plus" /></button>
       <label><span class="unseen">${t("panel.product.by", { name: product.name })}</span><input class="by" type="number" step="1" placeholder="±" value=${count} onInput=${(event) => write(event.currentTarget.value)} /></label>
       <button class="button small" disabled=${busy || !count}>${t("panel.product.book")}</button>
     </form>`}

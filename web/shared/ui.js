@@ -3,6 +3,7 @@
 import { h, render, Fragment } from "../vendor/preact.js";
 import { useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "../vendor/hooks.js";
 import htm from "../vendor/htm.js";
+import "./taps.js";
 
 export { Fragment, render, useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState };
 export const html = htm.bind(h);

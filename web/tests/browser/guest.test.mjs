@@ -98,6 +98,23 @@ scene("a double tap and an answer that is lost make one order, and 'sent' waits 
   assert.equal(await page.evaluate(() => Object.keys(localStorage).filter((key) => localStorage.getItem(key).includes("sending\":{")).length), 0);
 });
 
+scene("a double click on the cart opens it and does not send it, although the button to send appears there", async ({ server, open }) => {
+  const { session } = await byHand(server);
+  const page = await open(`/s/${session.code}`);
+  await isLive(page);
+  await add(page, "Espresso");
+  await openCart(page);
+  await sendButton(page).hover();
+  await page.mouse.down({ clickCount: 2 });
+  await page.mouse.up({ clickCount: 2 });
+  await page.keyboard.press("Escape");
+  await page.locator(".guest-foot", { hasText: "1 piece" }).waitFor();
+  await openCart(page);
+  await sendButton(page).click();
+  await page.locator(".guest-sent-number").waitFor();
+  assert.equal((await ordersOf(server, session)).length, 1);
+});
+
 scene("an order that was being sent when the page was left is settled when it is back", async ({ server, open }) => {
   const { session } = await byHand(server);
   const page = await open(`/s/${session.code}`);
