@@ -175,6 +175,8 @@ def alert(where, rule, jobs):
         faults.append(f"{where}: its severity is {labels.get('severity')}")
     if not str(annotations.get("summary", "")).strip():
         faults.append(f"{where}: has no summary")
+    if not str(annotations.get("runbook_url", "")).strip():
+        faults.append(f"{where}: has no runbook_url")
     query = Query(where, str(rule.get("expr")), jobs)
     for key, text in [*labels.items(), *annotations.items()]:
         if not isinstance(text, str):
