@@ -3,7 +3,7 @@
 import { words } from "../shared/api.js";
 import { dateTime, exact, money } from "../shared/format.js";
 import { t, useLanguage } from "../shared/messages.js";
-import { reasonText, StatusBadge } from "../shared/parts.js";
+import { reasonText, StatusBadge, toast } from "../shared/parts.js";
 import { html, useEffect, useState } from "../shared/ui.js";
 import { Lines, moveText, orderPlace } from "../panel/order-parts.js";
 import { useAct } from "./act.js";
@@ -36,6 +36,7 @@ export function Orders({ account, store, focus, go }) {
     <form class="add search-order" role="search" onSubmit=${search}>
       <label><span class="unseen">${t("board.order.find")}</span><input type="search" required placeholder=${t("board.order.find")} value=${wanted} onInput=${(event) => write(event.currentTarget.value)} /></label>
       <button class="button primary">${t("board.order.search")}</button>
+      <${Download} account=${account} store=${store} />
     </form>
     ${trouble && html`<p class="trouble" role="alert">${words(trouble)}</p>`}
     ${found?.length === 0 && html`<p role="status">${t("board.order.none")}</p>`}
@@ -44,6 +45,25 @@ export function Orders({ account, store, focus, go }) {
       <span class="row-state"><${StatusBadge} status=${order.status} /><span class="quiet">${dateTime(order.placed_at ?? order.created_at, store.timezone)}</span></span></button></li>`)}</ul>`}
     ${focus && html`<${Order} key=${focus} account=${account} store=${store} id=${focus} go=${go} />`}
   </section>`;
+}
+
+/** Time within which a file of many orders must be there. */
+const FILE_WITHIN_MS = 120_000;
+
+/** Saves the store's orders as a table that spreadsheets read as it is: hence the byte-order mark. */
+function Download({ account, store }) {
+  const [busy, work] = useState(false);
+  const save = async () => {
+    work(true);
+    const outcome = await account.call({ path: path("/api/v1/orders.csv", { store_id: store.id, bom: true }), file: true, timeoutMs: FILE_WITHIN_MS });
+    work(false);
+    if (outcome.kind !== "done") return toast(words(outcome), "bad");
+    const [, name = "orders.csv"] = /filename="([^"]+)"/.exec(outcome.headers.get("content-disposition") ?? "") ?? [];
+    const href = URL.createObjectURL(outcome.body);
+    Object.assign(document.createElement("a"), { href, download: name }).click();
+    setTimeout(() => URL.revokeObjectURL(href), FILE_WITHIN_MS);
+  };
+  return html`<button type="button" class="button" disabled=${busy} aria-busy=${busy} onClick=${save}>${t("board.order.csv")}</button>`;
 }
 
 function Order({ account, store, id, go }) {

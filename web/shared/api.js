@@ -34,14 +34,14 @@ export function guestKey() {
 }
 
 /**
- * Calls the API once and never throws. With the `etag` of an earlier answer, the same answer again has status 304 and no
+ * Calls the API once and never throws. With `file`, the body of a success is a Blob, byte for byte. With the `etag` of an earlier answer, the same answer again has status 304 and no
  * body. Returns one of
  * `{kind: "done", status, body, headers}`,
  * `{kind: "refused", status, problem, retryAfterMs}` (4xx, or 503 with a problem: nothing was changed) and
  * `{kind: "unknown", why: "offline" | "timeout" | "server", status?}` (it may or may not have happened).
  */
-export async function call({ method = "GET", path, body, headers = {}, token, key, etag, timeoutMs = TIMEOUT_MS, send = fetch }) {
-  const request = { method, headers: { accept: "application/json", "accept-language": language(), ...headers }, cache: "no-cache" };
+export async function call({ method = "GET", path, body, headers = {}, token, key, etag, file = false, timeoutMs = TIMEOUT_MS, send = fetch }) {
+  const request = { method, headers: { accept: file ? "text/csv, application/json" : "application/json", "accept-language": language(), ...headers }, cache: "no-cache" };
   if (etag) request.headers["if-none-match"] = etag;
   if (body !== undefined) {
     request.body = JSON.stringify(body);
@@ -53,6 +53,7 @@ export async function call({ method = "GET", path, body, headers = {}, token, ke
   const timer = setTimeout(() => timeout.abort(), timeoutMs);
   try {
     const answer = await send(path, { ...request, signal: timeout.signal });
+    if (file && answer.ok) return { kind: "done", status: answer.status, body: await answer.blob(), headers: answer.headers };
     // An answer that breaks off is as unknown as none; the empty body of a 204 is whole.
     const text = await answer.text();
     const read = text === "" ? null : JSON.parse(text);

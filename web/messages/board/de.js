@@ -248,6 +248,7 @@ export default {
   "board.order.open": "Bestellung öffnen",
   "board.order.find": "Nummer, Name oder Telefon",
   "board.order.search": "Suchen",
+  "board.order.csv": "Als Tabelle sichern (CSV)",
   "board.order.none": "Keine Bestellung gefunden.",
   "board.order.callbacks": "Rückmeldungen anderer Systeme",
   "board.order.replace": "Neu aufgeben",

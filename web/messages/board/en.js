@@ -248,6 +248,7 @@ export default {
   "board.order.open": "Open the order",
   "board.order.find": "Number, name or phone",
   "board.order.search": "Find",
+  "board.order.csv": "Save as a table (CSV)",
   "board.order.none": "No order found.",
   "board.order.callbacks": "Updates from other systems",
   "board.order.replace": "Place it again",

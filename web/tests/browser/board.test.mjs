@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 import { accessible, fits, picture, scene, signIn, until } from "./harness.mjs";
@@ -213,4 +214,22 @@ scene("staff are told that the board is not for them, and it fits a phone in bot
     await picture(page, `board-menu-320-${dark ? "dark" : "light"}`);
     assert.deepEqual(page.errors, []);
   }
+});
+
+scene("the orders are saved as a table that begins with a byte-order mark and keeps telephone numbers readable", async ({ server, open }) => {
+  const { store, products } = await server.table("Table 1");
+  await server.account("mona", "manager", [store.id]);
+  const customer = { name: "Zoë Müller", phone: "+49 40 123" };
+  await server.ask("POST", "/orders", { store_id: store.id, fulfilment: "pickup", customer, items: [{ product_id: products.Espresso.id }] });
+  const page = await open("/board#orders", { wide: true });
+  await signIn(page, server, "mona");
+  const saved = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Save as a table (CSV)" }).click();
+  const download = await saved;
+  assert.match(download.suggestedFilename(), /^orders-\d{4}-\d\d-\d\d\.csv$/);
+  const bytes = readFileSync(await download.path());
+  assert.deepEqual([...bytes.subarray(0, 3)], [0xef, 0xbb, 0xbf]);
+  assert.match(bytes.toString("utf8"), /Zoë Müller,\+49 40 123,/);
+  await accessible(page, "the orders of the board");
+  assert.deepEqual(page.errors, []);
 });
