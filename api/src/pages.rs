@@ -6,12 +6,15 @@ mod guest;
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use platform::secrets::sha256;
 use poem::{Endpoint, IntoResponse, Request, Response, Route, endpoint::make_sync, get};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::{http::policy, state::ApiState};
+use crate::{
+    http::{policy, problem::wants_html},
+    state::ApiState,
+};
 
 #[derive(RustEmbed)]
 #[folder = "../web"]
@@ -27,6 +30,8 @@ const PAGES: &[(&str, &str)] = &[
     ("/o/:token", "order/index.html"),
 ];
 const SERVICE_WORKER: &str = "sw.js";
+/// Page of an address that leads nowhere.
+const MISSING: &str = "missing/index.html";
 /// Debug page that shows a session's live channel frame by frame.
 const DEBUG_SESSION: &str = "debug/session.html";
 
@@ -44,6 +49,34 @@ pub(crate) fn routes(mut route: Route, state: &ApiState) -> Route {
     files.fold(route, |route, name| {
         route.at(format!("/{name}"), get(file(name)))
     })
+}
+
+/// Returns true if a person may read the answer: a browser that opens an address.
+pub(crate) fn is_opened(request: &Request) -> bool {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    is_read && wants_html(request.headers())
+}
+
+/// Makes a page of the 404 that a browser would show as JSON; an answer that is a page stays as it is.
+pub(crate) fn missing(response: &mut Response) {
+    let is_page = response
+        .content_type()
+        .is_some_and(|kind| kind.starts_with("text/html"));
+    if response.status() != StatusCode::NOT_FOUND || is_page {
+        return;
+    }
+    let page = Files::get(MISSING)
+        .map(|file| file.data)
+        .unwrap_or_default();
+    response.set_body(page.into_owned());
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type(MISSING)),
+        (header::CONTENT_SECURITY_POLICY, policy::PAGE),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.append(header::VARY, HeaderValue::from_static("Accept"));
 }
 
 /// Returns true if a file is served at this path.

@@ -231,6 +231,20 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
         assert_eq!(gateway.get(path, "probe").await.status(), 404, "{path}");
         assert_eq!(expediter.get(path).await.0, 200, "{path}");
     }
+    // Which are as any address that leads nowhere: a page for browsers, a problem for programs.
+    for path in ["/readyz", "/metrics", "/nothing"] {
+        let (status, ..) = problem(gateway.get(path, "probe").await).await;
+        assert_eq!(status, 404, "{path}");
+        let opened = gateway.client.get(format!("{}{path}", gateway.url));
+        let page = opened.header("accept", "text/html,*/*;q=0.8").send().await;
+        let page = page.unwrap();
+        assert_eq!(page.status(), 404, "{path}");
+        assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+        assert!(
+            page.text().await.unwrap().contains("/missing/app.js"),
+            "{path}"
+        );
+    }
 
     // Answers by itself.
     let large = gateway.post(&orders, "x".repeat((1 << 20) + 1)).await;

@@ -72,6 +72,9 @@ export default {
   "start.programs.title": "Programme",
   "start.programs.docs": "Dokumentation der API, mit Anfragen zum Ausprobieren",
   "start.programs.problems": "Jeder Fehler und seine Abhilfe",
+  "missing.title": "Hier ist nichts",
+  "missing.says": "Diese Adresse führt nirgendwohin. Bitte prüfen, oder den Code am Tisch noch einmal scannen.",
+  "missing.start": "Zur Startseite",
 
   // Guest's page of a table.
   "guest.skip": "Zur Speisekarte springen",

@@ -72,6 +72,9 @@ export default {
   "start.programs.title": "Programs",
   "start.programs.docs": "Documentation of the API, with requests to try",
   "start.programs.problems": "Every error and its remedy",
+  "missing.title": "Nothing is here",
+  "missing.says": "This address leads nowhere. Check it, or scan the code at the table again.",
+  "missing.start": "To the start page",
 
   // Guest's page of a table.
   "guest.skip": "Skip to the menu",

@@ -20,7 +20,7 @@ async function textsOf(code) {
   return { ...all.default, ...staff.default, ...board.default, ...demo.default };
 }
 const texts = Object.fromEntries(await Promise.all(languages.map(async (code) => [code, await textsOf(code)])));
-const PAGES = ["board", "demo", "guest", "order", "panel", "shared", "start"];
+const PAGES = ["board", "demo", "guest", "missing", "order", "panel", "shared", "start"];
 const scripts = PAGES.flatMap((folder) =>
   readdirSync(join(web, folder), { recursive: true })
     .filter((name) => name.endsWith(".js"))

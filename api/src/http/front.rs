@@ -20,6 +20,7 @@ use crate::{
         problem::Problem,
         request_id::{REQUEST_ID, RequestId},
     },
+    pages,
     state::ApiState,
 };
 
@@ -105,11 +106,15 @@ impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
             all: Arc::clone(&front.bodies),
         });
         request.extensions_mut().insert(client);
+        let is_opened = pages::is_opened(&request);
         let span = tracing::info_span!("request", %request_id, %method);
         let mut response = self
             .answer(request, &request_id, cors_origin.is_some())
             .instrument(span)
             .await;
+        if is_opened {
+            pages::missing(&mut response);
+        }
         finish(&mut response, &request_id, cors_origin);
         let route = response
             .data::<RoutePattern>()

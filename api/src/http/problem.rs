@@ -17,7 +17,7 @@ use poem_openapi::{
 };
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::pages::{escaped, routes};
+pub(crate) use self::pages::{escaped, routes, wants_html};
 pub use self::reason::Reason;
 use crate::http::request_id::RequestId;
 

@@ -118,3 +118,53 @@ async fn a_problem_leads_to_its_explanation_and_a_made_up_one_nowhere() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_browser_gets_a_page_where_nothing_is_and_a_program_the_problem() {
+    with_app(async |app: App| {
+        let opens = [
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8",
+            "text/html, application/json;q=0.9",
+            "TEXT/HTML",
+        ];
+        let programs = [
+            "",
+            "*/*",
+            "application/json",
+            "application/json, text/html",
+            "application/problem+json, text/html;q=0.5",
+            "text/html;q=0, */*",
+        ];
+        let paths = [
+            "/nothing",
+            "/panel/nothing",
+            "/problems/made_up",
+            "/api/v1/nothing",
+            "/api/v1/order-links/nothing",
+        ];
+        for path in paths {
+            for accept in opens {
+                let page = app.get(path).header("accept", accept).send().await;
+                assert_eq!(page.status, 404, "{path} {accept}");
+                assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+                assert!(page.header("vary").contains("Accept"));
+                assert!(
+                    page.header("content-security-policy")
+                        .contains("default-src 'self'")
+                );
+                assert!(!page.header("x-request-id").is_empty());
+                assert!(page.text.contains("/missing/app.js"), "{}", page.text);
+            }
+            for accept in programs {
+                let answer = app.get(path).header("accept", accept).send().await;
+                answer.problem(404, "not_found");
+            }
+        }
+        let script = app.get("/missing/app.js").send().await;
+        assert_eq!(script.status, 200);
+        // What is no reading is no browser that opens an address.
+        let posted = app.ask("POST", "/nothing").header("accept", opens[0]);
+        posted.send().await.problem(404, "not_found");
+    })
+    .await;
+}

@@ -91,16 +91,29 @@ fn example(reason: Reason) -> Value {
     problem.members(Some(id)).into()
 }
 
-/// Returns true if `Accept` names `text/html`, as browsers do. Clients that accept anything get JSON.
-fn wants_html(headers: &HeaderMap) -> bool {
-    let accepted = headers
-        .get_all(header::ACCEPT)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok());
-    accepted
-        .flat_map(|value| value.split(','))
-        .filter_map(|range| range.split(';').next())
-        .any(|range| range.trim().eq_ignore_ascii_case("text/html"))
+/// Returns true if `Accept` names `text/html`, as browsers do, and JSON less or not at all. Clients that accept anything
+/// get JSON.
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
+    let wanted = |of: &dyn Fn(&str) -> bool| {
+        let accepted = headers.get_all(header::ACCEPT).into_iter();
+        let ranges = accepted
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        let weights = ranges.filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            of(&parts.next()?.to_ascii_lowercase()).then(|| weight(parts))
+        });
+        weights.fold(0.0, f32::max)
+    };
+    let html = wanted(&|range| range == "text/html");
+    html > wanted(&|range| range == "application/json" || range.ends_with("+json"))
+}
+
+/// Returns the weight of a range of `Accept` (RFC 9110 section 12.4.2): 1 without one that can be read.
+fn weight<'p>(mut parameters: impl Iterator<Item = &'p str>) -> f32 {
+    let said = parameters.find_map(|one| one.strip_prefix("q=").or(one.strip_prefix("Q=")));
+    said.and_then(|said| said.parse().ok())
+        .map_or(1.0, |weight: f32| weight.clamp(0.0, 1.0))
 }
 
 fn as_json(body: Value) -> Response {
