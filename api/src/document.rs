@@ -23,8 +23,6 @@ use crate::{access, http::parameters, state::ApiState};
 pub(crate) const TITLE: &str = "Expediter";
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 const LICENSE: &str = "MIT OR Apache-2.0";
-const NO_EXTERNAL_FONTS: &str =
-    r#"id="api-reference" data-configuration='{"withDefaultFonts":false}'"#;
 
 /// Returns the OpenAPI 3.1 document as pretty-printed JSON with a final newline, as stored in `openapi/`.
 #[must_use]
@@ -56,24 +54,13 @@ pub fn documents() -> Vec<(&'static str, String)> {
 pub(crate) fn page() -> &'static str {
     static PAGE: OnceLock<String> = OnceLock::new();
     PAGE.get_or_init(|| {
-        // The page comes from poem-openapi, with our document put in. `<` is escaped: it could end the script element.
+        // `<` is escaped: it could end the script element.
         let document = openapi_document().replace('<', "\\u003c");
-        let html = OpenApiService::new((), TITLE, VERSION).scalar_html();
-        // Scalar's default fonts are on another host, which our content security policy forbids.
-        let html = html.replacen("id=\"api-reference\"", NO_EXTERNAL_FONTS, 1);
-        let start = html
-            .find("type=\"application/json\"")
-            .and_then(|at| Some(at + html[at..].find('>')? + 1));
-        let end = start.and_then(|start| Some(start + html[start..].find("</script>")?));
-        let (start, end) = start
-            .zip(end)
-            .expect("Scalar's page has the document in a JSON script element");
-        format!("{}{document}{}", &html[..start], &html[end..])
+        include_str!("../../web/docs/index.html").replacen("{{document}}", &document, 1)
     })
 }
 
-/// Returns the page compressed with gzip. It is compressed once, which takes a third of a second; anyone may request it
-/// without an account.
+/// Returns the page compressed with gzip. It is compressed once, because anyone may request it without an account.
 pub(crate) fn page_in_gzip() -> Bytes {
     static PAGE: OnceLock<Bytes> = OnceLock::new();
     PAGE.get_or_init(|| {

@@ -46,9 +46,8 @@ fn documents() -> Route {
         })
 }
 
-/// Serves the documentation page: 3 MB, compressed once to 1 MB. Beside it only the
-/// pages' files are compressed, because the compressed size of a response with both a secret and the client's own text
-/// reveals the secret.
+/// Serves the documentation page, compressed once. Beside it only the pages' files are compressed, because the compressed
+/// size of a response with both a secret and the client's own text reveals the secret.
 fn docs() -> impl Endpoint + 'static {
     make_sync(|request: Request| {
         let page = Response::builder()

@@ -25,7 +25,8 @@ test("there is no library beside the list, and each has its licence and one exac
 
 test("no library asks another address for anything", () => {
   for (const { files } of packages) {
-    for (const { to } of files) {
+    // A script that is no module imports nothing; the page's security policy lets it ask this server only.
+    for (const { to } of files.filter(({ script }) => !script)) {
       const text = readFileSync(new URL(to, folder), "utf8");
       for (const [, from] of text.matchAll(/(?:from|import)\s*"([^"]+)"/g)) assert.match(from, /^\.\//, to);
     }

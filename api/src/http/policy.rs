@@ -5,6 +5,6 @@ pub(crate) const PAGE: &str = "default-src 'self'; img-src 'self' data:; connect
      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// Content security policy of responses that are not pages.
 pub(crate) const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
-/// Content security policy of the documentation page, whose script and styles are inline.
-pub(crate) const DOCS: &str = "default-src 'self'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-     img-src 'self' data:; font-src 'self' data:; frame-ancestors 'none'; base-uri 'none'";
+/// Content security policy of the documentation page, whose library writes styles into it.
+pub(crate) const DOCS: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
+     font-src 'self' data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'";

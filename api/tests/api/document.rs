@@ -341,9 +341,11 @@ async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
                 page.text.contains("{\"withDefaultFonts\":false}"),
                 "the page loads no external fonts"
             );
+            let policy = page.header("content-security-policy");
+            assert!(policy.starts_with("default-src 'self';"), "{policy}");
             assert!(
-                page.header("content-security-policy")
-                    .contains("default-src 'self'")
+                !policy.contains("script-src"),
+                "no script is inline: {policy}"
             );
             let zipped = app.get(path).header("Accept-Encoding", "gzip, br");
             let zipped = zipped.send().await;
