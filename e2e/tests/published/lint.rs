@@ -1,8 +1,8 @@
 //! Public tools find nothing wrong with the documents.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
-use e2e::{NpmTools, Published};
+use e2e::{Folder, NpmTools, Published};
 
 fn assert_finds_nothing(mut tool: Command) {
     let done = tool.output().expect("npm-tools looked for it");
@@ -33,4 +33,35 @@ fn the_asyncapi_parser_finds_nothing_wrong_with_the_live_channels_document() {
     tool.arg(NpmTools::file("asyncapi.mjs"))
         .arg(Published::path("live.yaml"));
     assert_finds_nothing(tool);
+}
+
+#[test]
+fn orval_makes_a_client_of_the_api_document_without_a_warning() {
+    let Some(tools) = NpmTools::found("the API document, with orval") else {
+        return;
+    };
+    let folder = Folder::new();
+    let client = folder.path().join("client.ts");
+    let mut tool = tools.command("orval");
+    tool.arg("--input")
+        .arg(Published::path("expediter.json"))
+        .arg("--output")
+        .arg(&client)
+        .args(["--client", "fetch"]);
+    let done = tool.output().expect("npm-tools looked for it");
+    let said = [done.stdout, done.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(done.status.success(), "{said}");
+    let warns = ["warn", "\u{26a0}", "error", "deprecated"];
+    let warned = warns
+        .iter()
+        .find(|word| said.to_lowercase().contains(**word));
+    assert_eq!(warned, None, "{said}");
+    let client = fs::read_to_string(&client).expect("orval has written it");
+    for operation in ["placeOrder", "listOrders", "getSession"] {
+        assert!(
+            client.contains(&format!("export const {operation} = ")),
+            "{operation}"
+        );
+    }
 }
