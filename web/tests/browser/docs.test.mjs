@@ -42,3 +42,15 @@ scene("an address that leads nowhere says so in the reader's language, and a pro
   assert.equal(answer.status, 404);
   assert.equal((await answer.json()).reason, "not_found");
 });
+
+scene("the explanations of problems have no fault, light and dark", async ({ open }) => {
+  for (const dark of [false, true]) {
+    for (const path of ["/problems", "/problems/not_found", "/problems/insufficient_stock"]) {
+      const page = await open(path, { dark });
+      await accessible(page);
+      await fits(page);
+      assert.deepEqual(page.errors, []);
+      await page.context().close();
+    }
+  }
+});
