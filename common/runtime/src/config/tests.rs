@@ -1,6 +1,6 @@
 //! Tests of loading and checking settings.
 
-use super::*;
+use super::{layers::leaves, *};
 use platform::chance::Chance;
 
 /// A settings file that is removed after the test.
@@ -162,6 +162,32 @@ fn a_value_of_the_wrong_type_is_named_and_the_other_sections_are_still_read() {
         "{wrong}"
     );
     assert!(wrong.contains("http.api_listen is invalid"), "{wrong}");
+}
+
+#[test]
+fn a_text_of_the_environment_that_looks_like_another_type_stays_what_its_key_takes() {
+    for (given, kept) in [
+        ("two-words", "two-words"),
+        ("2026-11-20", "2026-11-20"),
+        ("\"quoted\"", "quoted"),
+        ("  spaces ", "spaces"),
+    ] {
+        let settings = load(None, &[("EXPEDITER__BROKER__NAMESPACE", given)], &[]).unwrap();
+        assert_eq!(settings.broker.namespace, kept);
+    }
+    let injected = [("EXPEDITER__INTAKE__WRITERS", "4\n[intake]\nwriters = 5")];
+    let wrong = load(None, &injected, &[]).unwrap_err();
+    assert!(wrong.contains("intake.writers is invalid"), "{wrong}");
+}
+
+#[test]
+fn every_wrong_value_of_one_section_is_told_in_one_answer() {
+    let wrong = refused(&[
+        ("intake.writers", "many"),
+        ("intake.queue_capacity", "-1"),
+        ("intake.max_batch_bytes", "[1]"),
+    ]);
+    assert!(wrong.starts_with("settings: 3 problems"), "{wrong}");
 }
 
 #[test]

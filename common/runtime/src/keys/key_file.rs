@@ -8,10 +8,7 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use figment::{
-    Figment,
-    providers::{Format, Toml},
-};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::KeysError;
@@ -85,17 +82,18 @@ fn read(path: &Path) -> Result<KeyFile, KeysError> {
         return Err(KeysError::ReadableByOthers(path.to_owned()));
     }
     let text = Zeroizing::new(io::read_to_string(file).map_err(failed)?);
-    let figment = Figment::from(Toml::string(&text));
-    let key = |name| {
-        figment
-            .extract_inner::<Secret>(name)
-            .ok()
-            .and_then(|secret| secret.key())
-    };
-    match (key("encryption_key"), key("jwt_key")) {
-        (Some(encryption), Some(jwt)) => Ok(KeyFile { encryption, jwt }),
-        _ => Err(KeysError::Damaged(path.to_owned())),
+    let keys: Option<Texts> = toml::from_str(&text).ok();
+    match keys.and_then(|keys| keys.encryption_key.key().zip(keys.jwt_key.key())) {
+        Some((encryption, jwt)) => Ok(KeyFile { encryption, jwt }),
+        None => Err(KeysError::Damaged(path.to_owned())),
     }
+}
+
+/// The file's two lines.
+#[derive(Deserialize)]
+struct Texts {
+    encryption_key: Secret,
+    jwt_key: Secret,
 }
 
 #[cfg(test)]

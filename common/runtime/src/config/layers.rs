@@ -1,0 +1,238 @@
+//! The layers of the settings: each overrides the values of those before it, and says where its values come from.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::{DEFAULT_TOML, Problem, Settings, SettingsError, check};
+
+/// Maximum number of letters by which a key may differ from the one that it is taken for.
+const MAX_SLIPS: usize = 3;
+
+pub(super) struct Layers {
+    /// The defaults, which contain every known key.
+    pub(super) known: Table,
+    merged: Table,
+    /// The source of every key that is not a default.
+    sources: BTreeMap<String, String>,
+    problems: Vec<Problem>,
+}
+
+impl Layers {
+    pub(super) fn new() -> Self {
+        let known: Table = DEFAULT_TOML.parse().expect("default.toml is valid");
+        Self {
+            merged: known.clone(),
+            known,
+            sources: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    pub(super) fn add_file(&mut self, path: &Path) -> Result<(), SettingsError> {
+        let unreadable = |what| SettingsError {
+            problems: vec![Problem {
+                key: String::new(),
+                what,
+                source: path.display().to_string(),
+            }],
+        };
+        let text = fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
+        let layer = text
+            .parse()
+            .map_err(|error| unreadable(told(&error, &text)))?;
+        self.add(layer, &path.display().to_string());
+        Ok(())
+    }
+
+    pub(super) fn add_overrides(&mut self, overrides: &[(&str, &str)]) {
+        for (key, value) in overrides {
+            self.add_value(key, value, "command line");
+        }
+    }
+
+    /// Adds one value from the environment or the command line: `key` is `section.key`.
+    pub(super) fn add_value(&mut self, key: &str, value: &str, source: &str) {
+        let nested = key.rsplit('.').fold(value_of(value), |inner, part| {
+            Value::Table(Table::from_iter([(part.to_owned(), inner)]))
+        });
+        if let Value::Table(layer) = nested {
+            self.add(layer, source);
+        }
+    }
+
+    fn add(&mut self, layer: Table, source: &str) {
+        for key in leaves("", &layer) {
+            if let Some(what) = self.unknown_key(&key) {
+                self.problems.push(Problem {
+                    key: key.clone(),
+                    what,
+                    source: source.to_owned(),
+                });
+            }
+            self.sources.insert(key, source.to_owned());
+        }
+        merge(&mut self.merged, layer);
+    }
+
+    fn unknown_key(&self, key: &str) -> Option<String> {
+        let known = leaves("", &self.known);
+        if known.iter().any(|known| known == key) {
+            return None;
+        }
+        let distance = |known: &&String| strsim::damerau_levenshtein(known, key);
+        let name = key.rsplit('.').next().unwrap_or(key);
+        // The right name in a wrong section, or a slip of the finger.
+        let meant = known
+            .iter()
+            .filter(|known| known.rsplit('.').next() == Some(name))
+            .min_by_key(distance)
+            .or_else(|| known.iter().min_by_key(distance))
+            .filter(|known| known.rsplit('.').next() == Some(name) || distance(known) <= MAX_SLIPS);
+        Some(match meant {
+            Some(meant) => format!("is an unknown key; did you mean {meant}?"),
+            None => "is an unknown key".to_owned(),
+        })
+    }
+
+    pub(super) fn settings(mut self) -> Result<Settings, SettingsError> {
+        if !self.problems.is_empty() {
+            return Err(SettingsError {
+                problems: self.problems,
+            });
+        }
+        let settings = self.sections();
+        if let Some(settings) = &settings {
+            for (key, what) in check::problems(settings) {
+                self.problem(key.to_owned(), what);
+            }
+        }
+        match settings {
+            Some(settings) if self.problems.is_empty() => Ok(settings),
+            _ => Err(SettingsError {
+                problems: self.problems,
+            }),
+        }
+    }
+
+    fn problem(&mut self, key: String, what: String) {
+        let source = self
+            .sources
+            .get(&key)
+            .map_or("default.toml", String::as_str);
+        let source = source.to_owned();
+        self.problems.push(Problem { key, what, source });
+    }
+
+    /// Reads every section even after one failed, to report the problems of all.
+    fn sections(&mut self) -> Option<Settings> {
+        let http = self.section("http");
+        let database = self.section("database");
+        let broker = self.section("broker");
+        let intake = self.section("intake");
+        let limits = self.section("limits");
+        let outbox = self.section("outbox");
+        let worker = self.section("worker");
+        let stuck = self.section("stuck");
+        let callbacks = self.section("callbacks");
+        let notifier = self.section("notifier");
+        let accounts = self.section("accounts");
+        let rate_limits = self.section("rate_limits");
+        let secrets = self.section("secrets");
+        let outside = self.section("outside");
+        let shutdown = self.section("shutdown");
+        let telemetry = self.section("telemetry");
+        let testing = self.section("testing");
+        let demo = self.section("demo");
+        Some(Settings {
+            http: http?,
+            database: database?,
+            broker: broker?,
+            intake: intake?,
+            limits: limits?,
+            outbox: outbox?,
+            worker: worker?,
+            stuck: stuck?,
+            callbacks: callbacks?,
+            notifier: notifier?,
+            accounts: accounts?,
+            rate_limits: rate_limits?,
+            secrets: secrets?,
+            outside: outside?,
+            shutdown: shutdown?,
+            telemetry: telemetry?,
+            testing: testing?,
+            demo: demo?,
+        })
+    }
+
+    /// Reads a section. If it cannot be read, finds each of its values that is wrong: one that cannot be read even among
+    /// defaults.
+    fn section<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let section = self.merged.get(name)?.as_table()?.clone();
+        if let Ok(section) = section.clone().try_into() {
+            return Some(section);
+        }
+        let defaults = self.known.get(name)?.as_table()?.clone();
+        for (key, value) in section {
+            let mut probe = defaults.clone();
+            probe.insert(key.clone(), value);
+            if let Err(error) = probe.try_into::<T>() {
+                let what = format!("is invalid: {}", error.message().trim_end());
+                self.problem(format!("{name}.{key}"), what);
+            }
+        }
+        None
+    }
+}
+
+/// Returns the value of a text from the environment or the command line: a TOML value, or the text itself.
+fn value_of(text: &str) -> Value {
+    let text = text.trim();
+    let read = format!("value = {text}").parse::<Table>();
+    match read.ok().filter(|read| read.len() == 1) {
+        Some(mut read) => match read.remove("value") {
+            // No setting is a date of TOML, and a text may look like one.
+            None | Some(Value::Datetime(_)) => Value::String(text.to_owned()),
+            Some(value) => value,
+        },
+        None => Value::String(text.to_owned()),
+    }
+}
+
+fn merge(into: &mut Table, layer: Table) {
+    for (key, value) in layer {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(into)), Value::Table(layer)) => merge(into, layer),
+            (_, value) => {
+                into.insert(key, value);
+            }
+        }
+    }
+}
+
+/// Returns the parser's message with its line, and without its excerpt of the file, which may contain a secret.
+fn told(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map_or(0, |before| before.matches('\n').count()) + 1;
+    let message = error.message().lines().collect::<Vec<_>>().join(": ");
+    format!("TOML error in line {line}: {message}")
+}
+
+pub(super) fn leaves(prefix: &str, table: &Table) -> Vec<String> {
+    let named = |key: &String| {
+        if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        }
+    };
+    table
+        .iter()
+        .flat_map(|(key, value)| match value {
+            Value::Table(inner) => leaves(&named(key), inner),
+            _ => vec![named(key)],
+        })
+        .collect()
+}
