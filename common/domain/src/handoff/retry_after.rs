@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Utc};
 
 /// Time to wait before the next attempt, as the integrator asked for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +12,6 @@ pub enum RetryAfter {
     At(DateTime<Utc>),
 }
 
-/// Obsolete HTTP date formats: that of RFC 850, and that of C's asctime.
-const OBSOLETE_DATE_FORMATS: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 /// Longest wait; longer than any order waits.
 const MAX_WAIT: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -52,14 +50,7 @@ impl RetryAfter {
 
 /// Parses an HTTP date in one of its three forms (RFC 9110 section 5.6.7).
 fn http_date(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
-    match DateTime::parse_from_rfc2822(text) {
-        Ok(at) => Some(at.to_utc()),
-        Err(_) => OBSOLETE_DATE_FORMATS
-            .iter()
-            .find_map(|form| NaiveDateTime::parse_from_str(text, form).ok())
-            .map(|at| at.and_utc()),
-    }
+    httpdate::parse_http_date(text.trim()).ok().map(Into::into)
 }
 
 #[cfg(test)]
@@ -132,7 +123,13 @@ mod tests {
     #[test]
     fn a_bad_date_is_ignored_and_says_nothing_about_seconds() {
         let text = "Sun, 06 Nov 1994 08:49:37 GMT";
-        for bad in ["", "now", "0", "Sun, 32 Nov 1994 08:49:07 GMT"] {
+        for bad in [
+            "",
+            "now",
+            "0",
+            "Sun, 32 Nov 1994 08:49:07 GMT",
+            "Sun, 06 Nov 1994 08:49:07 +0100",
+        ] {
             let parsed = RetryAfter::parse(text, Some(bad));
             assert_eq!(parsed, at(784_111_777), "{bad}");
         }
