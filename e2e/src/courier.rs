@@ -2,7 +2,7 @@
 
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
-use kitchen::{Secret, SignatureHeaders};
+use courier::{Secret, SignatureHeaders};
 use parking_lot::Mutex;
 use platform::clock::Clock;
 use poem::{

@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use kitchen::Secret;
+use courier::Secret;
 use platform::clock::Clock;
 use poem::{Server, listener::TcpAcceptor};
 use serde_json::Value;

@@ -228,7 +228,9 @@ impl Kitchen {
             .header("webhook-timestamp", timestamp_s)
             .header(
                 "webhook-signature",
-                secret.sign(&callback.webhook_id, timestamp_s, &body),
+                secret
+                    .sign(&callback.webhook_id, timestamp_s, &body)
+                    .expect("JSON is UTF-8"),
             )
             .body(body)
             .send()

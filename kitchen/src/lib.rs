@@ -14,4 +14,4 @@ mod signature; // Standard Webhooks
 mod ticket; // the content of the board
 
 pub use kitchen::{Kitchen, KitchenError, KitchenSettings};
-pub use signature::{Secret, SecretError, SignatureError, SignatureHeaders};
+pub use signature::{Secret, SecretError};

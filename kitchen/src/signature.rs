@@ -1,23 +1,16 @@
-//! Standard Webhooks signatures: signs callbacks and verifies handoffs.
+//! Standard Webhooks signatures: signs callbacks and verifies handoffs, by the public `standardwebhooks` crate.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::{DateTime, Utc};
-use ring::hmac;
+use poem::http::HeaderMap;
+use standardwebhooks::{Webhook, WebhookError};
 
-/// Maximum difference between a `webhook-timestamp` and our clock, in either direction.
-pub(crate) const TOLERANCE_S: i64 = 5 * 60;
-
-/// Maximum number of signatures checked per header; a rotation needs two.
-const SIGNATURES_READ: usize = 8;
-
-/// Minimum length of a secret in bytes, from the Standard Webhooks specification.
+/// Minimum length of a secret in bytes, from the Standard Webhooks specification. The crate takes any.
 const SECRET_BYTES_MIN: usize = 24;
 
 /// Signing secret, written `whsec_<base64>`.
 #[derive(Clone)]
-pub struct Secret(hmac::Key);
+pub struct Secret(Arc<Webhook>);
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum SecretError {
@@ -29,59 +22,22 @@ pub enum SecretError {
     TooShort,
 }
 
-/// The three signature headers as received.
-#[derive(Debug, Clone, Copy)]
-pub struct SignatureHeaders<'a> {
-    pub id: &'a str,
-    pub timestamp: &'a str,
-    pub signature: &'a str,
-}
-
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum SignatureError {
-    #[error("webhook-timestamp is not a number of seconds")]
-    Timestamp,
-    #[error("webhook-timestamp differs by more than {TOLERANCE_S} s from the local clock")]
-    OutsideTolerance,
-    #[error("no signature matches")]
-    Mismatch,
-}
-
 impl Secret {
     /// Returns the `webhook-signature` of a message.
-    pub fn sign(&self, id: &str, timestamp_s: i64, body: &[u8]) -> String {
-        let tag = hmac::sign(&self.0, &signed_bytes(id, &timestamp_s.to_string(), body));
-        format!("v1,{}", STANDARD.encode(tag))
+    ///
+    /// # Errors
+    /// If the body is not UTF-8, which JSON always is.
+    pub fn sign(&self, id: &str, timestamp_s: i64, body: &[u8]) -> Result<String, WebhookError> {
+        self.0.sign(id, timestamp_s, body)
     }
 
-    /// Verifies a message. One matching signature is enough, so that the sender can rotate its secret.
-    pub fn verify(
-        &self,
-        headers: SignatureHeaders<'_>,
-        body: &[u8],
-        now: DateTime<Utc>,
-    ) -> Result<(), SignatureError> {
-        let sent_s: i64 = headers
-            .timestamp
-            .parse()
-            .map_err(|_| SignatureError::Timestamp)?;
-        if now.timestamp().abs_diff(sent_s) > TOLERANCE_S.unsigned_abs() {
-            return Err(SignatureError::OutsideTolerance);
-        }
-        let message = signed_bytes(headers.id, headers.timestamp, body);
-        let matches = headers
-            .signature
-            .split(' ')
-            .filter_map(|signature| signature.strip_prefix("v1,"))
-            .take(SIGNATURES_READ)
-            .filter_map(|tag| STANDARD.decode(tag).ok())
-            // ring compares in constant time.
-            .any(|tag| hmac::verify(&self.0, &message, &tag).is_ok());
-        if matches {
-            Ok(())
-        } else {
-            Err(SignatureError::Mismatch)
-        }
+    /// Verifies a message by its three headers, five minutes of the clock either way. One matching signature is
+    /// enough, so that the sender can rotate its secret.
+    ///
+    /// # Errors
+    /// If a header is missing or malformed, the time is too far off, or no signature matches.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), WebhookError> {
+        self.0.verify(body, headers)
     }
 }
 
@@ -90,11 +46,11 @@ impl FromStr for Secret {
 
     fn from_str(text: &str) -> Result<Self, SecretError> {
         let encoded = text.strip_prefix("whsec_").ok_or(SecretError::Prefix)?;
-        let bytes = STANDARD.decode(encoded).map_err(|_| SecretError::Base64)?;
-        if bytes.len() < SECRET_BYTES_MIN {
+        let webhook = Webhook::new(text).map_err(|_| SecretError::Base64)?;
+        if encoded.trim_end_matches('=').len() * 3 / 4 < SECRET_BYTES_MIN {
             return Err(SecretError::TooShort);
         }
-        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, &bytes)))
+        Ok(Self(Arc::new(webhook)))
     }
 }
 
@@ -104,75 +60,86 @@ impl fmt::Debug for Secret {
     }
 }
 
-fn signed_bytes(id: &str, timestamp: &str, body: &[u8]) -> Vec<u8> {
-    [id.as_bytes(), b".", timestamp.as_bytes(), b".", body].concat()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kitchen::now;
 
     /// Example from the reference libraries of the Standard Webhooks specification.
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
-    const TIMESTAMP_S: i64 = 1_614_265_330;
     const BODY: &[u8] = br#"{"test": 2432232314}"#;
-    const SIGNATURE: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+    const TOLERANCE_S: i64 = 5 * 60;
 
     fn secret() -> Secret {
         SECRET.parse().unwrap()
     }
 
-    fn at(timestamp_s: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(timestamp_s, 0).unwrap()
+    fn now_s() -> i64 {
+        now().timestamp()
     }
 
-    fn verify(signature: &str, body: &[u8], now_s: i64) -> Result<(), SignatureError> {
-        let timestamp = TIMESTAMP_S.to_string();
-        let headers = SignatureHeaders {
-            id: ID,
-            timestamp: &timestamp,
-            signature,
-        };
-        secret().verify(headers, body, at(now_s))
+    fn signature_at(timestamp_s: i64) -> String {
+        secret().sign(ID, timestamp_s, BODY).unwrap()
+    }
+
+    fn accepts(signature: &str, body: &[u8], timestamp_s: i64) -> bool {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("webhook-id", ID),
+            ("webhook-timestamp", &timestamp_s.to_string()),
+            ("webhook-signature", signature),
+        ] {
+            headers.insert(name, value.parse().unwrap());
+        }
+        secret().verify(&headers, body).is_ok()
     }
 
     #[test]
     fn a_signature_is_the_one_of_the_specification() {
-        assert_eq!(secret().sign(ID, TIMESTAMP_S, BODY), SIGNATURE);
-        assert_eq!(verify(SIGNATURE, BODY, TIMESTAMP_S), Ok(()));
+        assert_eq!(
+            signature_at(1_614_265_330),
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+        );
+        let now_s = now_s();
+        assert!(accepts(&signature_at(now_s), BODY, now_s));
     }
 
     #[test]
     fn another_body_or_a_damaged_signature_does_not_match() {
-        let mismatch = Err(SignatureError::Mismatch);
-        assert_eq!(verify(SIGNATURE, b"{}", TIMESTAMP_S), mismatch);
-        assert_eq!(verify("v1,AAAA", BODY, TIMESTAMP_S), mismatch);
-        assert_eq!(verify("v1,not base64", BODY, TIMESTAMP_S), mismatch);
-        assert_eq!(verify("", BODY, TIMESTAMP_S), mismatch);
-        let other_version = SIGNATURE.replace("v1", "v2");
-        assert_eq!(verify(&other_version, BODY, TIMESTAMP_S), mismatch);
+        let now_s = now_s();
+        let signature = signature_at(now_s);
+        assert!(!accepts(&signature, b"{}", now_s));
+        assert!(!accepts(&signature, BODY, now_s - 1));
+        for damaged in [
+            "v1,AAAA",
+            "v1,not base64",
+            "",
+            &signature.replace("v1", "v2"),
+        ] {
+            assert!(!accepts(damaged, BODY, now_s), "{damaged}");
+        }
+        assert!(secret().verify(&HeaderMap::new(), BODY).is_err());
     }
 
     #[test]
     fn one_good_signature_among_two_is_enough() {
-        let both = format!("v1,bm90IHRoaXMgb25l {SIGNATURE}");
-        assert_eq!(verify(&both, BODY, TIMESTAMP_S), Ok(()));
+        let now_s = now_s();
+        let both = format!("v1,bm90IHRoaXMgb25l {}", signature_at(now_s));
+        assert!(accepts(&both, BODY, now_s));
     }
 
     #[test]
     fn a_signature_is_good_for_five_minutes_either_way_and_no_longer() {
-        assert_eq!(verify(SIGNATURE, BODY, TIMESTAMP_S + TOLERANCE_S), Ok(()));
-        assert_eq!(verify(SIGNATURE, BODY, TIMESTAMP_S - TOLERANCE_S), Ok(()));
-        let outside = Err(SignatureError::OutsideTolerance);
-        assert_eq!(
-            verify(SIGNATURE, BODY, TIMESTAMP_S + TOLERANCE_S + 1),
-            outside
-        );
-        assert_eq!(
-            verify(SIGNATURE, BODY, TIMESTAMP_S - TOLERANCE_S - 1),
-            outside
-        );
+        for (by_s, good) in [
+            (30 - TOLERANCE_S, true),
+            (TOLERANCE_S - 30, true),
+            (-TOLERANCE_S - 30, false),
+            (TOLERANCE_S + 30, false),
+        ] {
+            let at_s = now_s() + by_s;
+            assert_eq!(accepts(&signature_at(at_s), BODY, at_s), good, "{by_s} s");
+        }
     }
 
     #[test]

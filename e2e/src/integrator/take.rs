@@ -2,7 +2,7 @@
 
 use std::{future::pending, sync::Arc};
 
-use kitchen::SignatureHeaders;
+use courier::SignatureHeaders;
 use poem::{
     Endpoint, EndpointExt, IntoResponse, Request, Response, Route, handler,
     http::StatusCode,
