@@ -3,6 +3,7 @@
 //! Invariant: it knows neither store nor domain; only `rabbit` names lapin.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,15 +175,17 @@ pub enum ConnectError {
     UnknownScheme,
     #[error("the broker's URL must have the form amqp://user:password@host:port/vhost")]
     Malformed,
-    #[error("amqps:// is not supported: use amqp:// within a private network, or a TLS tunnel")]
-    TlsUnsupported,
+    #[error("the file of certificate authorities {} cannot be used: {why}", path.display())]
+    CaFile { path: PathBuf, why: String },
 }
 
 /// Options of the connection to the broker.
 #[derive(Clone)]
 pub struct BrokerOptions {
-    /// `embedded:` or `amqp://user:password@host:port/vhost`.
+    /// `embedded:`, `amqp://user:password@host:port/vhost` or the same with `amqps:`.
     pub url: String,
+    /// File of certificate authorities (PEM) that are trusted with `amqps:` besides those of the system.
+    pub ca_file: Option<PathBuf>,
     pub publish_timeout: Duration,
     /// Timeout of one attempt to connect to RabbitMQ.
     pub connect_timeout: Duration,
@@ -197,6 +200,7 @@ impl Default for BrokerOptions {
     fn default() -> Self {
         Self {
             url: "embedded:".to_owned(),
+            ca_file: None,
             publish_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(5),
             capacity: 10_000,

@@ -4,11 +4,13 @@
 //! the connection breaks, back off, repeat (`session`). lapin's own recovery stays off: replayed declarations do not
 //! work with exclusive queues that get a new name for each connection.
 
+use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::AMQPUri;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -52,10 +54,15 @@ impl Rabbit {
     /// Starts to connect without waiting for it. Needs a tokio runtime.
     ///
     /// # Errors
-    /// If the URL is not a RabbitMQ URL, or asks for TLS.
+    /// If the URL is not a RabbitMQ URL, or the file of certificate authorities cannot be used.
     pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Self, ConnectError> {
         let context = Arc::new(SessionContext {
             uri: parse(&options.url)?,
+            authorities: options
+                .ca_file
+                .as_deref()
+                .map(read_authorities)
+                .transpose()?,
             connect_timeout: options.connect_timeout,
             topology: Topology::new(&options.namespace, options.capacity),
             chance,
@@ -82,11 +89,22 @@ impl Rabbit {
 /// Parses the URL. The parser's own errors are not shown: they could contain the password.
 fn parse(url: &str) -> Result<AMQPUri, ConnectError> {
     let mut uri: AMQPUri = url.parse().map_err(|_| ConnectError::Malformed)?;
-    if uri.scheme == AMQPScheme::AMQPS {
-        return Err(ConnectError::TlsUnsupported);
-    }
     uri.query.heartbeat.get_or_insert(session::HEARTBEAT_S);
     Ok(uri)
+}
+
+/// Reads a file of certificate authorities once: a changed one needs a restart.
+fn read_authorities(path: &Path) -> Result<String, ConnectError> {
+    let refused = |why: String| ConnectError::CaFile {
+        path: path.to_owned(),
+        why,
+    };
+    let text = fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err(refused("it has no certificate in PEM".to_owned()))
+    }
 }
 
 #[async_trait]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use lapin::tcp::OwnedTLSConfig;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties};
 use tokio::time::{Instant, sleep, timeout};
@@ -27,6 +28,8 @@ const STABLE_AFTER: Duration = Duration::from_secs(10);
 /// Everything that a session needs to connect.
 pub(super) struct SessionContext {
     pub(super) uri: AMQPUri,
+    /// Certificate authorities in PEM that are trusted besides those of the system.
+    pub(super) authorities: Option<String>,
     pub(super) connect_timeout: Duration,
     pub(super) topology: Topology,
     pub(super) chance: Chance,
@@ -95,7 +98,13 @@ async fn once(
 ) -> Result<(), SessionError> {
     let properties =
         ConnectionProperties::default().with_connection_name(session.name().to_owned().into());
-    let handshake = Connection::connect_uri(context.uri.clone(), properties);
+    let tls = OwnedTLSConfig {
+        identity: None,
+        cert_chain: context.authorities.clone(),
+    };
+    let runtime = lapin::runtime::default_runtime()?;
+    let handshake =
+        Connection::connect_uri_with_config(context.uri.clone(), properties, tls, runtime);
     let connecting = within(context.connect_timeout, handshake);
     let connection = tokio::select! {
         () = stop.cancelled() => return Ok(()),

@@ -160,7 +160,15 @@ fn stores(check: &mut Check, settings: &Settings) {
         100..=60_000,
     );
     let broker = &settings.broker;
-    check.url("broker.url", Some(&broker.url), &["amqp", "embedded"]);
+    check.url(
+        "broker.url",
+        Some(&broker.url),
+        &["amqp", "amqps", "embedded"],
+    );
+    if broker.ca_file.is_some() && broker.url.scheme() != "amqps" {
+        let what = "is for a broker.url that begins with amqps: only";
+        check.problem("broker.ca_file", what);
+    }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     if !(1..=100).contains(&broker.namespace.len()) || !broker.namespace.chars().all(is_plain) {
         let what = "must be 1 to 100 letters, digits, hyphens or underscores";

@@ -70,6 +70,8 @@ pub struct Broker {
     pub url: ServiceUrl,
     pub namespace: String,
     #[serde(rename = "publish_timeout_ms", deserialize_with = "milliseconds")]
+    #[serde(deserialize_with = "optional_parsed")]
+    pub ca_file: Option<PathBuf>,
     pub publish_timeout: Duration,
     #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
     pub connect_timeout: Duration,
@@ -86,7 +88,7 @@ impl Broker {
     #[must_use]
     pub fn kind(&self) -> BrokerKind {
         match self.url.scheme() {
-            "amqp" => BrokerKind::RabbitMq,
+            "amqp" | "amqps" => BrokerKind::RabbitMq,
             _ => BrokerKind::Embedded,
         }
     }

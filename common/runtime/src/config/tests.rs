@@ -194,7 +194,7 @@ fn every_wrong_value_of_one_section_is_told_in_one_answer() {
 fn schemes_that_no_back_end_speaks_are_refused() {
     let wrong = refused(&[
         ("database.url", "postgres://db/x"),
-        ("broker.url", "amqps://b"),
+        ("broker.url", "redis://b"),
         ("outside.codes_url", "ftp://c"),
     ]);
     assert!(

@@ -152,6 +152,7 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
             BrokerKind::Embedded => broker.embedded_capacity,
             BrokerKind::RabbitMq => BrokerOptions::default().capacity,
         },
+        ca_file: broker.ca_file.clone(),
     }
 }
 
