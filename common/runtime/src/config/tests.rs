@@ -335,10 +335,14 @@ fn a_file_that_cannot_be_read_is_told_by_its_line_and_not_by_what_stands_there()
 }
 
 #[test]
-fn a_sqlite_path_is_kept_as_it_was_written() {
-    let written = "sqlite://../my data/expediter.db";
-    let settings = Settings::with(&[("database.url", written)]).unwrap();
-    assert_eq!(settings.database.url.expose(), written);
+fn a_databases_url_is_kept_as_it_was_written() {
+    for written in [
+        "sqlite://../my data/expediter.db",
+        "mysql://me@db/x?ssl-mode=VERIFY_IDENTITY&ssl-ca=/run/secrets/ca.pem",
+    ] {
+        let settings = Settings::with(&[("database.url", written)]).unwrap();
+        assert_eq!(settings.database.url.expose(), written);
+    }
 }
 
 #[test]

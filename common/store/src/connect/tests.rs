@@ -1,5 +1,7 @@
 //! Tests of MySQL connections: session settings, refusals, and a server that hangs.
 
+mod tls;
+
 use url::Url;
 
 use super::{
