@@ -7,6 +7,8 @@ mod shown; // GET /demo.json and /demo/handoffs.json
 
 use std::sync::Arc;
 
+use api::http::problem::Problem;
+
 use courier::Courier;
 use domain::{
     ids::{ProductId, StoreId},
@@ -14,7 +16,9 @@ use domain::{
 };
 use kitchen::Kitchen;
 use ledger::{ChangeError, Ledger, sessions::SessionRefused};
+use poem::{Endpoint, IntoResponse, Request, Response, http::header};
 use runtime::config::Settings;
+use url::{Host, Url};
 
 pub(crate) use self::{
     kept::{Login, SavedDemo},
@@ -60,6 +64,14 @@ impl DemoState {
         if (settings.demo.enabled || kept.is_some()) && !listen.ip().is_loopback() {
             return Err(Refusal::DemoBeyondLoopback { listen });
         }
+        if let Some(public_url) = &settings.http.public_url
+            && (settings.demo.enabled || kept.is_some())
+            && !is_loopback(public_url.url())
+        {
+            return Err(Refusal::DemoInPublic {
+                public_url: public_url.to_string(),
+            });
+        }
         Ok(match kept {
             _ if !settings.demo.enabled => Self::No,
             Some(kept) => Self::SavedDemo(Box::new(kept)),
@@ -68,15 +80,35 @@ impl DemoState {
     }
 }
 
-/// Allows plain HTTP to loopback for the demonstration's kitchen and courier; all other addresses stay guarded.
-pub(crate) fn allow_loopback(settings: &mut Settings) {
-    let worker = &mut settings.worker;
-    worker.allow_http_on_loopback = true;
-    for network in ["127.0.0.0/8", "::1/128"] {
-        worker
-            .allow_networks
-            .push(network.parse().expect("a valid network"));
+/// Returns true if an URL's host is on this machine, by an address or by the name that browsers take for it.
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
     }
+}
+
+/// Middleware of a process with the demonstration: refuses requests for any host but this machine. The page of another
+/// site may have its own name lead here (DNS rebinding), and the browser would take it for the same site.
+pub(crate) async fn only_for_this_machine<E: Endpoint>(
+    next: Arc<E>,
+    request: Request,
+) -> poem::Result<Response> {
+    let host = request.header(header::HOST);
+    let host = host.or_else(|| request.uri().authority().map(|it| it.as_str()));
+    let asked = host.and_then(|host| Url::parse(&format!("http://{host}/")).ok());
+    if !asked.is_some_and(|url| is_loopback(&url)) {
+        let refused = Problem::forbidden().detail(
+            "A process with the demonstration answers to 127.0.0.1 and localhost only; see demo.enabled.",
+        );
+        return Err(refused.into());
+    }
+    next.call(request).await.map(IntoResponse::into_response)
 }
 
 impl Demo {
@@ -122,5 +154,66 @@ impl Demo {
                 .sessions_of_store(self.store, SessionState::Open, None, MAX_SESSIONS);
         let open = sessions.await?;
         Ok(open.into_iter().find(|session| session.name == TABLE))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem::{EndpointExt, http::StatusCode};
+
+    use super::*;
+
+    #[test]
+    fn only_what_browsers_take_for_this_machine_is_loopback() {
+        for (url, here) in [
+            ("http://127.0.0.1:8080", true),
+            ("http://127.9.9.9", true),
+            ("http://[::1]:8080", true),
+            ("http://[::ffff:127.0.0.1]", true),
+            ("http://LOCALHOST", true),
+            ("http://localhost.:8080", true),
+            ("http://shop.localhost", true),
+            ("http://0x7f000001/", true),
+            ("https://order.example", false),
+            ("http://192.168.1.7:8080", false),
+            ("http://0.0.0.0:8080", false),
+            ("http://localhost.evil.example", false),
+            ("http://notlocalhost", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), here, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_page_of_a_name_that_leads_here_is_answered_nothing() {
+        let app = poem::endpoint::make_sync(|_| "the logins").around(only_for_this_machine);
+        let status = async |host: Option<&str>| {
+            let request = host.map_or_else(Request::builder, |host| {
+                Request::builder().header("host", host)
+            });
+            match app.call(request.finish()).await {
+                Ok(response) => response.status(),
+                Err(error) => error.status(),
+            }
+        };
+        for host in [
+            "127.0.0.1:8080",
+            "localhost:8080",
+            "[::1]:8080",
+            "localhost",
+        ] {
+            assert_eq!(status(Some(host)).await, StatusCode::OK, "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8080",
+            "127.0.0.1.evil.example",
+            "localhost@evil.example",
+            "10.0.0.1",
+            "",
+        ] {
+            assert_eq!(status(Some(host)).await, StatusCode::FORBIDDEN, "{host}");
+        }
+        assert_eq!(status(None).await, StatusCode::FORBIDDEN);
     }
 }

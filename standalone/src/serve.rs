@@ -38,7 +38,7 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
     let ledger = &foundation.ledger;
     let demo = make_demo(demo_state, ledger, &settings, &data_dir, &addresses).await?;
     if demo.is_some() {
-        demo::allow_loopback(&mut settings);
+        settings.worker.own_address = Some(acceptor.address());
     }
     let settings = Arc::new(settings);
     let process = Process::start(foundation, shutdown);
@@ -119,7 +119,12 @@ async fn start(
             async move { courier.run(stopping.cancelled()).await },
         );
     }
-    process.serve(acceptor, routes.with(Front::new(&state)), settings);
+    if demo.is_some() {
+        let routes = routes.around(demo::only_for_this_machine);
+        process.serve(acceptor, routes.with(Front::new(&state)), settings);
+    } else {
+        process.serve(acceptor, routes.with(Front::new(&state)), settings);
+    }
     Ok(())
 }
 

@@ -258,6 +258,25 @@ async fn with_the_demonstrations_logins_it_listens_on_this_machine_only() {
 }
 
 #[tokio::test]
+async fn with_the_demonstrations_logins_its_public_address_is_this_machine() {
+    let folder = Folder::new();
+    for public in ["https://order.example", "http://192.168.1.7:8080"] {
+        let ended = launch(&folder).set("http.public_url", public).run().await;
+        is_refused_with(&ended, &["logins", "http.public_url", "demo.enabled=false"]);
+    }
+    let mut running = launch(&folder)
+        .set("http.public_url", "http://localhost:8080")
+        .start()
+        .await;
+    for (host, status) in [("localhost:8080", 200), ("evil.example", 403)] {
+        let asked = running.request(reqwest::Method::GET, "/demo.json");
+        let answer = asked.header("host", host).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{host}");
+    }
+    running.sigint().await;
+}
+
+#[tokio::test]
 async fn without_the_demonstration_there_is_no_kitchen_and_no_table() {
     let folder = Folder::new();
     let running = launch(&folder).set("demo.enabled", false).start().await;

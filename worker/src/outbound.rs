@@ -6,7 +6,7 @@ mod client;
 mod guard;
 mod request;
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use domain::handoff::SendResult;
 use http::{HeaderMap, StatusCode};
@@ -40,6 +40,8 @@ pub struct OutboundSettings {
     pub allow_http: bool,
     /// Allows `http://` to loopback addresses, whatever `allow_http` says.
     pub allow_http_on_loopback: bool,
+    /// Allows `http://` to this one address, whatever the others say.
+    pub own_address: Option<SocketAddr>,
 }
 
 impl From<&config::Worker> for OutboundSettings {
@@ -51,7 +53,8 @@ impl From<&config::Worker> for OutboundSettings {
             response_limit_bytes: worker.response_limit_bytes,
             allow_networks: worker.allow_networks.clone(),
             allow_http: worker.allow_http,
-            allow_http_on_loopback: worker.allow_http_on_loopback,
+            allow_http_on_loopback: false,
+            own_address: worker.own_address,
         }
     }
 }
@@ -116,7 +119,8 @@ impl Outbound {
             PlainHttp::of(settings),
             settings.connect_timeout,
             clock.clone(),
-        );
+        )
+        .and_own(settings.own_address);
         Self {
             post: Post {
                 client: Client::new(tls, settings.connect_timeout, clock.clone()),

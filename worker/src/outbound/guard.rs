@@ -34,7 +34,7 @@ const MAX_LOOKUPS: usize = 256;
 
 /// Vets URLs and resolves their names; clones are cheap and share one cache.
 #[derive(Clone)]
-pub(crate) struct Guard(Arc<Inner>);
+pub(crate) struct Guard(Arc<Inner>, Option<SocketAddr>);
 
 struct Inner {
     allow_networks: Vec<IpNet>,
@@ -108,19 +108,40 @@ impl Guard {
         clock: Clock,
         lookup: Lookup,
     ) -> Self {
-        Self(Arc::new(Inner {
-            allow_networks,
-            plain_http,
-            resolver_timeout,
-            lookup,
-            clock,
-            vetted: Mutex::default(),
-            lookups: Mutex::default(),
-        }))
+        Self(
+            Arc::new(Inner {
+                allow_networks,
+                plain_http,
+                resolver_timeout,
+                lookup,
+                clock,
+                vetted: Mutex::default(),
+                lookups: Mutex::default(),
+            }),
+            None,
+        )
+    }
+
+    /// Allows `http://` to this one address too, and not by a name.
+    pub(crate) fn and_own(self, address: Option<SocketAddr>) -> Self {
+        Self(self.0, address)
     }
 
     /// Vets a URL, and returns the addresses that a request to it may connect to.
     pub(crate) async fn vet(&self, url: &Url) -> Result<Vec<SocketAddr>, VetError> {
+        let literal = match url.host() {
+            Some(Host::Ipv4(ip)) => Some(IpAddr::from(ip)),
+            Some(Host::Ipv6(ip)) => Some(ip.into()),
+            _ => None,
+        };
+        let literal = literal
+            .zip(url.port_or_known_default())
+            .map(SocketAddr::from);
+        if let Some(own) = literal.filter(|_| url.scheme() == "http")
+            && self.1 == Some(own)
+        {
+            return Ok(vec![own]);
+        }
         let refused = || VetError::Scheme(url.scheme().to_owned());
         let on_loopback_only = match (url.scheme(), self.0.plain_http) {
             ("https", _) | ("http", PlainHttp::Anywhere) => false,

@@ -38,6 +38,7 @@ fn outbound_with(change: impl FnOnce(&mut OutboundSettings)) -> Outbound {
         allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
         allow_http: true,
         allow_http_on_loopback: false,
+        own_address: None,
     };
     change(&mut settings);
     let (clock, chance) = (Clock::manual(noon()), Chance::system());

@@ -85,6 +85,7 @@ impl SceneOptions {
                 allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
                 allow_http: true,
                 allow_http_on_loopback: false,
+                own_address: None,
             },
             lease_margin: Duration::from_secs(15),
             // Tests sweep by hand, unless they move the clock that far.

@@ -1,6 +1,9 @@
 //! Request bodies that create and edit integrators; checks what their schema cannot express.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use domain::{ids::StoreId, integrator, status};
 use ledger::integrators::{IntegratorEdit, NewIntegrator};
@@ -271,7 +274,7 @@ fn address(
     };
     let worker = &settings.worker;
     let may_be_plain =
-        worker.allow_http || (worker.allow_http_on_loopback && is_loopback_url(&url));
+        worker.allow_http || worker.own_address.is_some_and(|own| leads_to(&url, own));
     if url.scheme() != "https" && !may_be_plain {
         errors.push(FieldError::new(
             at,
@@ -290,14 +293,15 @@ fn address(
     Some(url)
 }
 
-/// Returns true for a loopback host. Nothing is resolved here, so the only name that counts is `localhost`.
-fn is_loopback_url(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+/// Returns true if the URL names this address, not a name that leads there: nothing is resolved here.
+fn leads_to(url: &Url, address: SocketAddr) -> bool {
+    let ip: IpAddr = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.into(),
+        Some(Host::Ipv6(ip)) => ip.into(),
+        _ => return false,
+    };
+    url.port_or_known_default()
+        .is_some_and(|port| SocketAddr::new(ip, port) == address)
 }
 
 fn words(events: Vec<HandoffEvent>) -> Vec<integrator::HandoffEvent> {

@@ -141,10 +141,10 @@ pub struct Worker {
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
-    /// Allows `http://` for loopback addresses only. Not a setting: the demonstration sets it for its
-    /// kitchen and courier.
+    /// Allows `http://` to this one address. Not a setting: the demonstration sets it to its own address, where its
+    /// kitchen and courier are.
     #[serde(skip)]
-    pub allow_http_on_loopback: bool,
+    pub own_address: Option<SocketAddr>,
     #[serde(rename = "sweep_interval_ms", deserialize_with = "milliseconds")]
     pub sweep_interval: Duration,
     pub sweep_batch: u32,

@@ -42,6 +42,7 @@ impl Scene {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             allow_http: true,
             allow_http_on_loopback: false,
+            own_address: None,
         };
         let outgoing = Outgoing {
             handoff: chance.id(noon()),

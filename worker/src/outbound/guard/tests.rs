@@ -103,6 +103,35 @@ async fn plain_http_needs_its_setting_and_other_schemes_never_pass() {
 }
 
 #[tokio::test]
+async fn the_own_address_is_the_only_one_of_this_machine_that_is_reached() {
+    let own = |address: &str| {
+        guard(&[], resolving_to(Ok(vec!["127.0.0.1"]))).and_own(Some(address.parse().unwrap()))
+    };
+    let here = own("127.0.0.1:8080");
+    assert_eq!(
+        vet(&here, "http://127.0.0.1:8080/kitchen/orders").await,
+        Ok(())
+    );
+    assert_eq!(
+        vet(&here, "http://0x7f.1:8080/").await,
+        Ok(()),
+        "the same address"
+    );
+    assert_eq!(vet(&own("[::1]:80"), "http://[::1]/kitchen").await, Ok(()));
+    for other in [
+        "http://127.0.0.1:8081/",
+        "http://127.0.0.2:8080/",
+        "http://[::1]:8080/",
+        "http://localhost:8080/",
+        "https://127.0.0.1:8080/",
+        "http://[::ffff:127.0.0.1]:8080/",
+        "https://a.example:8080/",
+    ] {
+        assert!(vet(&here, other).await.is_err(), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn plain_http_on_loopback_leads_to_no_other_address_that_is_allowed() {
     let networks = ["127.0.0.0/8", "::1/128", "10.0.0.0/8"].map(|text| text.parse().unwrap());
     let guard = |addresses| {
