@@ -24,6 +24,7 @@ use self::{
 };
 pub use self::{
     answer::{AnswerDetails, AnswerEnd},
+    client::Proxy,
     request::Outgoing,
 };
 
@@ -42,6 +43,8 @@ pub struct OutboundSettings {
     pub allow_http_on_loopback: bool,
     /// Allows `http://` to this one address, whatever the others say.
     pub own_address: Option<SocketAddr>,
+    /// Proxy for all requests but those to this machine.
+    pub proxy: Option<Proxy>,
 }
 
 impl From<&config::Worker> for OutboundSettings {
@@ -55,6 +58,10 @@ impl From<&config::Worker> for OutboundSettings {
             allow_http: worker.allow_http,
             allow_http_on_loopback: false,
             own_address: worker.own_address,
+            proxy: worker
+                .proxy_url
+                .as_ref()
+                .and_then(|url| Proxy::of(url.url())),
         }
     }
 }
@@ -123,7 +130,12 @@ impl Outbound {
         .and_own(settings.own_address);
         Self {
             post: Post {
-                client: Client::new(tls, settings.connect_timeout, clock.clone()),
+                client: Client::new(
+                    tls,
+                    settings.proxy.clone(),
+                    settings.connect_timeout,
+                    clock.clone(),
+                ),
                 guard,
                 response_limit_bytes: settings.response_limit_bytes,
                 cut,

@@ -8,6 +8,7 @@ mod counted;
 mod http1;
 mod http2;
 mod pool;
+mod proxy;
 mod secured;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -19,6 +20,7 @@ use platform::clock::Clock;
 use url::{Position, Url};
 
 pub(super) use self::connect::{Tls, default_tls};
+pub use self::proxy::Proxy;
 use self::{
     connect::Connector,
     pool::{Pool, Wire},
@@ -111,9 +113,14 @@ struct Inner {
 }
 
 impl Client {
-    pub(super) fn new(tls: Tls, connect_timeout: Duration, clock: Clock) -> Self {
+    pub(super) fn new(
+        tls: Tls,
+        proxy: Option<Proxy>,
+        connect_timeout: Duration,
+        clock: Clock,
+    ) -> Self {
         Self(Arc::new(Inner {
-            connector: Connector::new(tls, connect_timeout),
+            connector: Connector::new(tls, proxy, connect_timeout),
             pool: Arc::new(Pool::new(clock)),
         }))
     }

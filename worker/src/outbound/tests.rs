@@ -39,6 +39,7 @@ fn outbound_with(change: impl FnOnce(&mut OutboundSettings)) -> Outbound {
         allow_http: true,
         allow_http_on_loopback: false,
         own_address: None,
+        proxy: None,
     };
     change(&mut settings);
     let (clock, chance) = (Clock::manual(noon()), Chance::system());

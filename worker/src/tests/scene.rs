@@ -86,6 +86,7 @@ impl SceneOptions {
                 allow_http: true,
                 allow_http_on_loopback: false,
                 own_address: None,
+                proxy: None,
             },
             lease_margin: Duration::from_secs(15),
             // Tests sweep by hand, unless they move the clock that far.

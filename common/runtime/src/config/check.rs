@@ -250,6 +250,7 @@ fn orders(check: &mut Check, settings: &Settings) {
     );
     check.milliseconds(
         "worker.sweep_interval_ms",
+    check.url("worker.proxy_url", worker.proxy_url.as_ref(), &["http"]);
         worker.sweep_interval,
         50..=60_000,
     );

@@ -143,6 +143,8 @@ pub struct Worker {
     pub allow_http: bool,
     /// Allows `http://` to this one address. Not a setting: the demonstration sets it to its own address, where its
     /// kitchen and courier are.
+    #[serde(deserialize_with = "optional_url")]
+    pub proxy_url: Option<ServiceUrl>,
     #[serde(skip)]
     pub own_address: Option<SocketAddr>,
     #[serde(rename = "sweep_interval_ms", deserialize_with = "milliseconds")]

@@ -43,6 +43,7 @@ impl Scene {
             allow_http: true,
             allow_http_on_loopback: false,
             own_address: None,
+            proxy: None,
         };
         let outgoing = Outgoing {
             handoff: chance.id(noon()),

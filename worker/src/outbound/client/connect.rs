@@ -11,6 +11,7 @@ use url::{Host, Url};
 use super::{
     counted::{Counted, Written},
     http1, http2,
+    proxy::Proxy,
     secured::Secured,
 };
 
@@ -61,13 +62,15 @@ pub(super) enum Connection {
 
 pub(super) struct Connector {
     tls: TlsConnector,
+    proxy: Option<Proxy>,
     timeout: Duration,
 }
 
 impl Connector {
-    pub(super) fn new(tls: Tls, timeout: Duration) -> Self {
+    pub(super) fn new(tls: Tls, proxy: Option<Proxy>, timeout: Duration) -> Self {
         Self {
             tls: tls.into(),
+            proxy,
             timeout,
         }
     }
@@ -84,7 +87,11 @@ impl Connector {
     }
 
     async fn open(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Connection, String> {
-        let connected = connect_any(addresses).await;
+        let is_here = addresses.iter().all(|address| address.ip().is_loopback());
+        let connected = match &self.proxy {
+            Some(proxy) if !is_here => proxy.tunnel(addresses).await,
+            _ => connect_any(addresses).await,
+        };
         let tcp = connected.map_err(|error| format!("not connected: {error}"))?;
         let written = Written::default();
         let stream = Counted::new(tcp, written.clone());
