@@ -105,8 +105,10 @@ pub type ChangeResult<T, R> = std::result::Result<T, ChangeError<R>>;
 pub struct LedgerSettings {
     /// Time that the relay has to publish a new outbox row before the sweep may claim it.
     pub outbox_claim_after: Duration,
-    /// Base URL of the integrators' callbacks, `{public_url}/api/v1/integrators/{id}/callbacks`. No trailing slash.
+    /// Base URL of guests' phones. No trailing slash.
     pub public_url: String,
+    /// Base URL of the integrators' callbacks, `{callback_base}/api/v1/integrators/{id}/callbacks`. No trailing slash.
+    pub callback_base: String,
     pub intake: BatchLimits,
     /// Longest pause of an integrator that says "slow down".
     pub max_pause: Duration,
@@ -210,7 +212,7 @@ impl Ledger {
         &self.inner.metrics
     }
 
-    /// Returns the base URL for guests' phones and integrators' callbacks, without a trailing slash.
+    /// Returns the base URL for guests' phones, without a trailing slash.
     #[must_use]
     pub fn public_url(&self) -> &str {
         &self.inner.settings.public_url

@@ -167,6 +167,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> L
         settings: LedgerSettings {
             outbox_claim_after: Duration::from_secs(10),
             public_url: "http://127.0.0.1:8080".to_owned(),
+            callback_base: "http://127.0.0.1:8080".to_owned(),
             intake: BatchLimits {
                 max_requests: 256,
                 max_bytes: 4 << 20,

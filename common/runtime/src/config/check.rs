@@ -27,14 +27,22 @@ fn listening(check: &mut Check, settings: &Settings) {
         http.public_url.as_ref(),
         &["https", "http"],
     );
+    check.url(
+        "http.callback_url",
+        http.callback_url.as_ref(),
+        &["https", "http"],
+    );
     let is_origin =
         |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-    if let Some(public_url) = &http.public_url
-        && !is_origin(public_url.url())
-    {
-        let what =
-            "must end after the host and port: pages and links begin at the root of the host";
-        check.problem("http.public_url", what);
+    for (key, url) in [
+        ("http.public_url", &http.public_url),
+        ("http.callback_url", &http.callback_url),
+    ] {
+        if url.as_ref().is_some_and(|url| !is_origin(url.url())) {
+            let what =
+                "must end after the host and port: pages and links begin at the root of the host";
+            check.problem(key, what);
+        }
     }
     for origin in &http.allowed_origins {
         if Url::parse(origin)

@@ -19,6 +19,8 @@ pub struct Http {
     pub worker_listen: SocketAddr,
     #[serde(deserialize_with = "optional_url")]
     pub public_url: Option<ServiceUrl>,
+    #[serde(deserialize_with = "optional_url")]
+    pub callback_url: Option<ServiceUrl>,
     pub allowed_origins: Vec<String>,
     pub trusted_proxies: Vec<IpNet>,
     pub body_limit_bytes: usize,

@@ -122,6 +122,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
     let (intake, limits) = (&settings.intake, &settings.limits);
     LedgerSettings {
         outbox_claim_after: settings.outbox.claim_after,
+        callback_base: callback_base(settings).unwrap_or_else(|| public_url.clone()),
         public_url,
         intake: BatchLimits {
             max_requests: intake.max_batch_orders,
@@ -139,6 +140,12 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
             page_bytes: limits.page_bytes,
         },
     }
+}
+
+/// Returns the base address that integrators call back to, if it is set.
+fn callback_base(settings: &Settings) -> Option<String> {
+    let url = settings.http.callback_url.as_ref()?;
+    Some(url.expose().trim_end_matches('/').to_owned())
 }
 
 fn broker_options(settings: &Settings) -> BrokerOptions {

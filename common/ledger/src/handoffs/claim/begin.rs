@@ -197,9 +197,9 @@ fn render_body(
     version: Option<i64>,
 ) -> Vec<u8> {
     let integrator = &to.integrator;
-    let public_url = &change.inner.settings.public_url;
+    let callback_base = &change.inner.settings.callback_base;
     let callback_url = format!(
-        "{public_url}/api/v1/integrators/{}/callbacks",
+        "{callback_base}/api/v1/integrators/{}/callbacks",
         integrator.id
     );
     let subject = payload::Subject {
