@@ -154,6 +154,15 @@ pub async fn body(tx: &mut Tx, id: HandoffId) -> Result<Option<Vec<u8>>> {
     Ok(body.flatten())
 }
 
+/// Returns a handoff with its body, without locking it.
+pub async fn stored(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
+    Ok(read_optional!(
+        tx,
+        select!("body, cause", "WHERE id = ?"),
+        id
+    ))
+}
+
 /// Locks a handoff and returns it. Callers that change it must have locked its order before.
 pub async fn lock(tx: &mut Tx, id: HandoffId) -> Result<Option<Stored>> {
     let sql = for_update!(tx, select!("body, cause", "WHERE id = ?"));

@@ -17,8 +17,8 @@ pub(crate) struct HandoffView {
     attempts: Vec<AttemptView>,
     /// Rounds that somebody started by hand, in order; the first round starts by itself.
     rounds: Vec<RoundView>,
-    /// Body of its requests, the same in each. Null before the first attempt, and
-    /// in answers to other operations than `GET /handoffs/{id}`.
+    /// Body of its requests, the same in each; before the first attempt, the body that would be sent now. Null if it
+    /// will not be sent any more, and in answers to other operations than `GET /handoffs/{id}`.
     body: Option<String>,
 }
 

@@ -126,7 +126,9 @@ async fn an_account_reads_its_own_integrator_its_callbacks_and_what_it_was_sent(
             "/api/v1/handoffs/{}",
             handoffs["items"][0]["id"].as_str().unwrap()
         );
-        assert_eq!(get(path.clone()).await.ok()["body"], Value::Null);
+        let shown = get(path.clone()).await.ok();
+        let shown: Value = serde_json::from_str(shown["body"].as_str().unwrap()).unwrap();
+        assert_eq!(shown["order"]["id"], json!(order), "as it will be sent");
         let claimed =
             app.house
                 .ledger

@@ -5,6 +5,7 @@ mod begin;
 use std::time::Duration;
 
 use self::begin::begin_attempts;
+pub(super) use self::begin::render_body;
 use super::{
     Claims,
     available::{self, Due},

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::waiting::waiting_of;
+use super::{claim::render_body, waiting::waiting_of};
 use crate::{Ledger, Result};
 use domain::{
     handoff::{Attempt, Handoff},
     ids::{HandoffId, OrderId},
+    integrator::HandoffEvent,
     retry::{Candidate, RetryRefused, Round, reopen_deadline},
+    status::OrderStatus,
     waiting::Waiting,
 };
 use store::handoffs::{HandoffFilter, Listed, Page};
@@ -45,11 +47,41 @@ pub struct HandoffHistory {
 }
 
 impl Ledger {
-    /// Returns the body that a handoff's integrator was sent; `None` before the first attempt.
+    /// Returns the body that a handoff's integrator was sent or, before the first attempt, would be sent now; `None` if
+    /// it will be sent nothing.
     #[crate::boxed]
     pub async fn handoff_body(&self, id: HandoffId) -> Result<Option<Vec<u8>>> {
         let mut tx = self.inner.db.read().await?;
-        Ok(store::handoffs::body(&mut tx, id).await?)
+        let Some(stored) = store::handoffs::stored(&mut tx, id).await? else {
+            return Ok(None);
+        };
+        if stored.body.is_some() || stored.handoff.closed_at.is_some() {
+            return Ok(stored.body);
+        }
+        let handoff = &stored.handoff;
+        let to = store::integrators::get(&mut tx, handoff.integrator_id).await?;
+        let of = store::stores::get(&mut tx, handoff.store_id).await?;
+        let (Some(to), Some(of)) = (to, of) else {
+            return Ok(None);
+        };
+        let (mut order, mut version) = (None, None);
+        if let Some(id) = handoff.order_id {
+            order = store::orders::get(&mut tx, id).await?;
+            version = store::events::newest_of_orders(&mut tx, &[id])
+                .await?
+                .remove(&id);
+        }
+        // The claim moves the order first. The number of that event is not known before.
+        if let Some(order) = &mut order
+            && handoff.event == HandoffEvent::OrderPlaced
+            && order.status == OrderStatus::Pending
+            && !to.integrator.is_listener()
+        {
+            order.status = OrderStatus::Processing;
+            order.updated_at = Some(self.inner.clock.now());
+        }
+        let body = render_body(&self.inner, &to, &of, &stored, order.as_ref(), version);
+        Ok(Some(body))
     }
 
     /// Lists handoffs, newest first; `before` is the last one of the previous page.

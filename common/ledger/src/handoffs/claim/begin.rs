@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    Change, Result,
+    Change, Inner, Result,
     handoffs::{Claimed, Claims, available::Locked, corrupt_if_refused, fail, hint_next},
     orders,
 };
@@ -88,7 +88,7 @@ pub(super) async fn begin_attempts(
                     let of_this_change = change.newest_event_of(order.id);
                     of_this_change.or_else(|| newest.get(&order.id).copied())
                 });
-                render_body(change, to, store, &stored, order, version)
+                render_body(change.inner, to, store, &stored, order, version)
             }
         };
         let attempt = NewAttempt {
@@ -188,8 +188,9 @@ async fn load_stores(
     Ok(found.into_iter().map(|store| (store.id, store)).collect())
 }
 
-fn render_body(
-    change: &Change<'_>,
+/// Returns the body of a handoff's message, as it is now.
+pub(in crate::handoffs) fn render_body(
+    inner: &Inner,
     to: &store::integrators::Stored,
     store: &Store,
     stored: &Stored,
@@ -197,7 +198,7 @@ fn render_body(
     version: Option<i64>,
 ) -> Vec<u8> {
     let integrator = &to.integrator;
-    let callback_base = &change.inner.settings.callback_base;
+    let callback_base = &inner.settings.callback_base;
     let callback_url = format!(
         "{callback_base}/api/v1/integrators/{}/callbacks",
         integrator.id

@@ -104,6 +104,37 @@ async fn a_slow_push_service_is_told_each_status_once_and_in_order(house: TestLe
 }
 
 #[each_database]
+async fn a_message_that_was_not_tried_yet_is_shown_as_it_will_be_sent(house: TestLedger) {
+    for format in FORMATS {
+        let scene = Scene::new(&house).await;
+        let kitchen = scene.integrator(|new| new.format = format).await;
+        let order = scene.order().await.id;
+        let handoff = scene.handoffs(order).await[0].id;
+        let shown = async || {
+            let shown = house.ledger.handoff_body(handoff).await.unwrap();
+            shown.map(|shown| serde_json::from_slice::<Value>(&shown).unwrap())
+        };
+        let mut before = shown().await.unwrap();
+        let claimed = scene.claim(&kitchen).await;
+        let mut sent = body(&claimed);
+        assert_eq!(shown().await.unwrap(), sent, "as it was sent");
+        // The number of the move to `processing` is given by the claim.
+        for one in [&mut before, &mut sent] {
+            one["order"]["version"].take();
+        }
+        assert_eq!(before, sent);
+        scene.answers(&claimed, 200).await;
+    }
+    let scene = Scene::new(&house).await;
+    scene.kitchen().await;
+    let order = scene.order().await.id;
+    let handoff = scene.handoffs(order).await[0].id;
+    scene.staff_move(order, OrderStatus::Cancelled).await;
+    assert_eq!(house.ledger.handoff_body(handoff).await.unwrap(), None);
+    scene.assert_audit_clean().await;
+}
+
+#[each_database]
 async fn every_event_tells_its_change_in_every_format(house: TestLedger) {
     for format in FORMATS {
         let scene = Scene::new(&house).await;
