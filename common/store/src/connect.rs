@@ -185,15 +185,17 @@ impl Db {
         }
     }
 
-    /// Checks that the database answers, for `/readyz`.
+    /// Checks that the database answers, and takes another prepared statement, for `/readyz`.
     pub async fn ping(&self) -> Result<()> {
         match self {
             // A connection that died while idle is replaced.
             Self::MySql { writers, terms, .. } => {
-                begin_on_live_connection(writers, terms.timeout)
-                    .await?
-                    .rollback()
-                    .await?;
+                let mut begun = begin_on_live_connection(writers, terms.timeout).await?;
+                // Not a kept statement: at its limit of prepared statements the server still answers those.
+                let asked = sqlx::query("SELECT 1").persistent(false);
+                let answered = async { Ok::<_, StoreError>(asked.execute(&mut *begun).await?) };
+                within(terms.timeout, answered).await?;
+                within(terms.timeout, begun.rollback()).await?;
             }
             Self::Sqlite { readers, .. } => {
                 readers.execute("SELECT 1").await?;
@@ -331,6 +333,7 @@ async fn connect_mysql(options: &DbOptions) -> Result<Db> {
         checks::check_durability(&writers).await?;
     }
     checks::warn_of_host_block(&writers).await;
+    checks::warn_of_few_statements(&writers, options).await;
     replication::warn_of_lost_commits(&writers).await;
     Ok(Db::MySql {
         writers,

@@ -2,6 +2,7 @@
 
 use sqlx::MySqlPool;
 
+use super::DbOptions;
 use crate::error::{Result, StoreError};
 
 /// Returns an error if the server's settings could lose a commit in a power cut: a `201` means that the order is kept.
@@ -52,6 +53,33 @@ pub(super) async fn warn_of_host_block(pool: &MySqlPool) {
              SET PERSIST max_connect_errors = 1000000, or start it with --skip-name-resolve"
         );
     }
+}
+
+/// Warns if the server may keep fewer prepared statements (`max_prepared_stmt_count`) than the connections of one process
+/// may cache. At that limit it refuses every new statement of every client.
+pub(super) async fn warn_of_few_statements(pool: &MySqlPool, options: &DbOptions) {
+    let asked = "SELECT CAST(@@global.max_prepared_stmt_count AS SIGNED)";
+    let limit: sqlx::Result<i64> = sqlx::query_scalar(asked).fetch_one(pool).await;
+    // A MySQL-compatible server without this variable has no such limit.
+    let Ok(limit) = limit else {
+        return;
+    };
+    let cached = cached_statements(options.max_connections, options.statement_cache_capacity);
+    if limit < cached {
+        tracing::warn!(
+            max_prepared_stmt_count = limit,
+            cached,
+            "MySQL keeps fewer prepared statements than this process alone may cache, and refuses all others at its \
+             limit; run SET PERSIST max_prepared_stmt_count (MariaDB: SET GLOBAL) with that number for each process, \
+             or lower database.statement_cache_capacity or database.max_connections"
+        );
+    }
+}
+
+/// Returns the number of statements that the two pools of a process may cache.
+pub(super) fn cached_statements(max_connections: u32, capacity: usize) -> i64 {
+    let capacity = i64::try_from(capacity).unwrap_or(i64::MAX);
+    (2 * i64::from(max_connections)).saturating_mul(capacity)
 }
 
 pub(super) fn may_block_host(

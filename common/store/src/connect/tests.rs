@@ -5,7 +5,7 @@ mod tls;
 use url::Url;
 
 use super::{
-    checks::{may_block_host, weakness},
+    checks::{cached_statements, may_block_host, weakness},
     *,
 };
 use crate::testing;
@@ -85,6 +85,52 @@ async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
     db.close().await;
     let dropped = format!("DROP USER '{user}'@'%'");
     admin.execute(dropped.as_str()).await.unwrap();
+    fresh.end().await;
+}
+
+#[test]
+fn the_statements_that_a_process_may_cache_are_those_of_both_pools() {
+    assert_eq!(cached_statements(8, 256), 4096);
+    assert_eq!(cached_statements(1, 100), 200);
+    assert_eq!(cached_statements(u32::MAX, usize::MAX), i64::MAX);
+}
+
+/// Covers a server at its limit of prepared statements: it goes on with those that it has and refuses every other. The
+/// limit is the server's, so nextest runs this test alone, and `cargo test` not at all.
+#[tokio::test]
+async fn a_server_at_its_limit_of_prepared_statements_is_unavailable_until_it_has_room() {
+    if !testing::environment::under_nextest() {
+        return;
+    }
+    let Some(fresh) = testing::fresh_mysql().await else {
+        return;
+    };
+    let mut admin = MySqlConnection::connect(&fresh.url()).await.unwrap();
+    let asked = "SELECT CAST(@@global.max_prepared_stmt_count AS SIGNED)";
+    let usual: i64 = sqlx::query_scalar(asked)
+        .fetch_one(&mut admin)
+        .await
+        .unwrap();
+    fresh.db.ping().await.unwrap();
+    let none = "SET GLOBAL max_prepared_stmt_count = 0";
+    sqlx::raw_sql(none).execute(&mut admin).await.unwrap();
+    let mut tx = fresh.db.begin().await.unwrap();
+    let asked = testing::run(&mut tx, "UPDATE store_counters SET last_seq = 0").await;
+    tx.rollback().await;
+    let (ready, started) = (
+        fresh.db.ping().await,
+        Db::connect(&DbOptions::new(fresh.url())).await,
+    );
+    // Before any assertion: the server is shared with other tests.
+    let back = format!("SET GLOBAL max_prepared_stmt_count = {usual}");
+    sqlx::raw_sql(&back).execute(&mut admin).await.unwrap();
+    for refused in [asked.err(), ready.err(), started.err()] {
+        assert!(
+            matches!(&refused, Some(StoreError::Unavailable(why)) if why.contains("1461")),
+            "{refused:?}"
+        );
+    }
+    fresh.db.ping().await.unwrap();
     fresh.end().await;
 }
 

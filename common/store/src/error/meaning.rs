@@ -36,10 +36,10 @@ fn of_mysql(number: u16, state: &str) -> Meaning {
         // `read_only`, a read-only transaction or table, InnoDB's own read-only mode; a Galera node without its
         // cluster; a member that is offline or can't be one of its group.
         1036 | 1207 | 1290 | 1792 | 1836 | 1874 | 1047 | 3032 | 3092 => Meaning::NotThisServer,
-        // Too many connections, shutting down, killed, no rights any more, host blocked, disconnected for inactivity.
+        // Too many connections or prepared statements, shutting down, killed, no rights any more, host blocked, disconnected for inactivity.
         1040 | 1042 | 1043 | 1044 | 1045 | 1053 | 1077 | 1079 | 1129 | 1130 | 1142 | 1143
-        | 1203 | 1226 | 1227 | 1370 | 1698 | 1820 | 1862 | 1873 | 1927 | 3118 | 3159 | 3168
-        | 3169 | 4031 => Meaning::Unavailable,
+        | 1203 | 1226 | 1227 | 1370 | 1461 | 1698 | 1820 | 1862 | 1873 | 1927 | 3118 | 3159
+        | 3168 | 3169 | 4031 => Meaning::Unavailable,
         // Disk, memory, lock table or transactions used up, a file or an engine that fails, an interrupted statement, a
         // commit, rollback or binary log that fails, and what a proxy says for want of a better number.
         1015 | 1016 | 1021 | 1023 | 1024 | 1026 | 1030 | 1037 | 1038 | 1041 | 1105 | 1114
@@ -112,6 +112,7 @@ mod tests {
             (1203, "42000", Meaning::Unavailable),
             (1226, "42000", Meaning::Unavailable),
             (1142, "42000", Meaning::Unavailable),
+            (1461, "42000", Meaning::Unavailable),
             // Numbers that we do not know, by their class.
             (1999, "08S01", Meaning::Unavailable),
             (1999, "40001", Meaning::LockLost),

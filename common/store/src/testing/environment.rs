@@ -33,6 +33,16 @@ pub fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|said| said == "true")
 }
 
+/// Returns true under nextest, which alone can run a test while no other runs (`.config/nextest.toml`).
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this folder is the one place that reads the environment"
+)]
+pub fn under_nextest() -> bool {
+    std::env::var_os("NEXTEST").is_some()
+}
+
 #[must_use]
 pub fn temporary_folder() -> PathBuf {
     std::env::temp_dir()
