@@ -15,6 +15,7 @@ use poem_openapi::{
     OpenApi,
     registry::{MetaApi, Registry},
 };
+use runtime::request_id::RequestId;
 
 use crate::{
     access::{self, Access},
@@ -24,7 +25,6 @@ use crate::{
         limits::{AnonymousBucket, AppliedLimits, ClientAddress},
         problem::{FieldError, Problem, Reason},
         query::{self, QueryParameters},
-        request_id::RequestId,
     },
     state::ApiState,
 };

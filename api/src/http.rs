@@ -34,5 +34,3 @@ pub mod front;
 pub mod limits;
 /// Content security policies.
 pub(crate) mod policy;
-/// `X-Request-Id`.
-pub mod request_id;

@@ -153,7 +153,7 @@ impl LiveChannel {
         request: &Request,
         channel_request: ChannelRequest,
         held: Held,
-    ) -> Result<Response> {
+    ) -> Result<Response, Refusal> {
         let (response, upgrading) = accept(request)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -227,7 +227,10 @@ impl Endpoint for LiveChannel {
             Err(refusal) => return Ok(refused(refusal)),
         };
         match self.transport {
-            Transport::Socket => self.upgrade(&request, channel_request, held),
+            Transport::Socket => {
+                let upgraded = self.upgrade(&request, channel_request, held);
+                Ok(upgraded.unwrap_or_else(refused))
+            }
             Transport::EventStream => {
                 let streamed = self.stream(channel_request, held).await;
                 Ok(streamed.unwrap_or_else(refused))

@@ -34,9 +34,11 @@ async fn main() -> ExitCode {
         )
         .await;
         let routes = notifier::mount(Route::new(), &notifier);
-        Ok(process
-            .with_operations(routes)
-            .with(Edge::new(&settings.http.allowed_origins)))
+        Ok(process.with_operations(routes).with(Edge::new(
+            &settings.http.allowed_origins,
+            process.ledger.chance().clone(),
+            process.ledger.clock().clone(),
+        )))
     })
     .await
 }

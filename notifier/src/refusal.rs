@@ -1,13 +1,12 @@
 //! Responses to requests for channels that are refused before they begin: problems, as those of the api
 //! (docs/design.md section 7). The api's table of reasons is out of reach here; a test in `e2e` compares them.
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use poem::Response;
 use serde_json::{Value, json};
 
 use crate::protocol::Close;
-
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+use runtime::request_id::REQUEST_ID;
 
 /// Maximum number of unknown parameters in one response, and of characters of each.
 const MAX_UNKNOWN: usize = 100;
@@ -25,6 +24,9 @@ impl Refusal {
     /// The page of another site may not open channels.
     pub(crate) const ORIGIN: Self = Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden");
     pub(crate) const NOT_FOUND: Self = Self::new(StatusCode::NOT_FOUND, "not_found", "Not found");
+    /// The request asks for a socket without the upgrade of RFC 6455, or over HTTP/1.0.
+    pub(crate) const HANDSHAKE: Self =
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", "Bad request");
     pub(crate) const SESSION_NOT_FOUND: Self = Self::new(
         StatusCode::NOT_FOUND,
         "session_not_found",
@@ -129,6 +131,11 @@ impl Refusal {
             (
                 header::ALLOW,
                 (self == Self::METHOD).then(|| "GET, HEAD".to_owned()),
+            ),
+            // The version that would do (RFC 6455, section 4.4).
+            (
+                header::SEC_WEBSOCKET_VERSION,
+                (self == Self::HANDSHAKE).then(|| "13".to_owned()),
             ),
         ] {
             if let Some(value) = value {

@@ -9,6 +9,7 @@ use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use runtime::{
     client::Proxies,
     cors::{self, Cors},
+    request_id::{REQUEST_ID, RequestId},
 };
 use tokio::sync::Semaphore;
 use tracing::Instrument;
@@ -18,7 +19,6 @@ use crate::{
         body::{self, BodyLimit},
         policy,
         problem::Problem,
-        request_id::{REQUEST_ID, RequestId},
     },
     pages,
     state::ApiState,

@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub(crate) use self::pages::{escaped, routes, wants_html};
 pub use self::reason::Reason;
-use crate::http::request_id::RequestId;
+use runtime::request_id::RequestId;
 
 pub const CONTENT_TYPE: &str = "application/problem+json";
 

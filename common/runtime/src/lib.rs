@@ -22,6 +22,8 @@ pub mod cors;
 pub mod listen;
 /// `/healthz`, `/readyz`, `/metrics`.
 pub mod operations;
+/// Request ids, in the response and in the log.
+pub mod request_id;
 /// Logs.
 pub mod telemetry;
 

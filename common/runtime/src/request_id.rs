@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName};
 use platform::{chance::Chance, clock::Clock};
 use uuid::Uuid;
 
-pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's id in bytes; a longer one is replaced.
 const MAX_LENGTH: usize = 64;
 
@@ -15,7 +15,9 @@ const MAX_LENGTH: usize = 64;
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    pub(crate) fn of(headers: &HeaderMap, chance: &Chance, clock: &Clock) -> Self {
+    /// Returns the id of a request with these headers, a new one if it has none of its own.
+    #[must_use]
+    pub fn of(headers: &HeaderMap, chance: &Chance, clock: &Clock) -> Self {
         let mut said = headers.get_all(REQUEST_ID).into_iter();
         // Two ids are ambiguous, so both are ignored.
         let theirs = said.next().filter(|_| said.next().is_none());

@@ -177,7 +177,11 @@ pub(crate) async fn serve(line: &Line, settings: NotifierSettings) -> Served {
         .await
         .expect("loopback has a free port");
     let address = acceptor.address();
-    let routes = mount(Route::new(), &notifier).with(Edge::new(&allowed_origins));
+    let routes = mount(Route::new(), &notifier).with(Edge::new(
+        &allowed_origins,
+        line.ledger.chance().clone(),
+        line.ledger.clock().clone(),
+    ));
     tokio::spawn(poem::Server::new_with_acceptor(acceptor).run(routes));
     Served {
         notifier,

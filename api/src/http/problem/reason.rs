@@ -39,7 +39,7 @@ reasons! {
     MalformedJson = "malformed_json", BAD_REQUEST, "Malformed JSON",
         "The body is empty, incomplete or not valid JSON. Nothing was done. Fix the client that writes it; the same request will fail again.";
     BadRequest = "bad_request", BAD_REQUEST, "Bad request",
-        "The request was cut off or is not valid HTTP. Nothing was done. Send the complete request again; if that fails, check the client and any proxy in between.";
+        "The request was cut off or is not valid HTTP. Nothing was done. Send the complete request again; if that fails, check the client and any proxy in between. A live channel's socket needs the upgrade of RFC 6455 over HTTP/1.1.";
     IncorrectCredentials = "incorrect_credentials", UNAUTHORIZED, "Invalid credentials",
         "The credentials are missing, wrong or expired. Sign in with POST /api/v1/token, or exchange the refresh token for new tokens with POST /api/v1/token/refresh, then retry. The response does not say whether the username or the password was wrong.";
     BadSignature = "bad_signature", UNAUTHORIZED, "Invalid signature",
