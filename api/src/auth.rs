@@ -20,7 +20,7 @@ use domain::{
 use http::{HeaderMap, header};
 use ledger::{
     Ledger,
-    accounts::{Credentials, GuessLimits},
+    accounts::{Credentials, GuessLimits, key_hash},
 };
 use platform::{
     metrics::Metrics,
@@ -52,6 +52,8 @@ use crate::{
 /// How long an account's row, or an API key's, is cached. A disabled account and an ended key may still get in at other
 /// processes for this long.
 const ACCOUNT_TTL: Duration = Duration::from_secs(5);
+/// How long a key that was in force counts as known, for the limits only: it still has to be in force.
+const PROVEN_TTL: Duration = Duration::from_secs(3600);
 
 /// Authenticated account of a request. As a handler's argument it must come first, and the table of routes must require
 /// an account for the operation.
@@ -226,6 +228,16 @@ impl<'a> ApiExtractor<'a> for OptionalCaller {
     }
 }
 
+/// Caller as the request's credentials say, without a look into the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// The account of a token that we signed.
+    Account(AccountId),
+    /// An API key that was not in force lately: anybody can make one up.
+    UnknownKey,
+    Nobody,
+}
+
 /// Authenticates callers and issues their tokens.
 #[derive(Debug)]
 pub struct Authenticator {
@@ -240,6 +252,8 @@ pub struct Authenticator {
     accounts: TtlCache<AccountId, Arc<CachedAccount>>,
     /// API keys by their hashes.
     keys: TtlCache<[u8; 32], Caller>,
+    /// Hashes of keys that were in force lately.
+    proven_keys: TtlCache<[u8; 32], ()>,
     /// The last verified password of each username at each address. It does not count elsewhere, where it would tell
     /// guessers that they are right after their last try.
     verified: TtlCache<[u8; 32], VerifiedPassword>,
@@ -275,7 +289,29 @@ impl Authenticator {
             metrics: Arc::clone(metrics),
             accounts: TtlCache::new(clock.clone(), ACCOUNT_TTL),
             keys: TtlCache::new(clock.clone(), ACCOUNT_TTL),
+            proven_keys: TtlCache::new(clock.clone(), PROVEN_TTL),
             verified: TtlCache::new(clock.clone(), PASSWORD_TTL),
+        }
+    }
+
+    /// Returns who is counted before the database is asked who it is.
+    pub(crate) fn claimed(&self, headers: &HeaderMap) -> Claimed {
+        let value = headers.get(header::AUTHORIZATION);
+        let text = value.and_then(|value| value.to_str().ok());
+        let token = match text.and_then(|text| text.split_once(' ')) {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+            // A password has limits of its own, which are asked before it is hashed.
+            _ => return Claimed::Nobody,
+        };
+        if token.starts_with(PREFIX) {
+            match key_hash(token) {
+                Some(hash) if self.proven_keys.get(&hash).is_none() => Claimed::UnknownKey,
+                _ => Claimed::Nobody,
+            }
+        } else {
+            self.tokens
+                .check(token)
+                .map_or(Claimed::Nobody, Claimed::Account)
         }
     }
 

@@ -19,7 +19,7 @@ use runtime::request_id::RequestId;
 
 use crate::{
     access::{self, Access},
-    auth::Caller,
+    auth::{Caller, Claimed},
     http::{
         front::RoutePattern,
         limits::{AnonymousBucket, AppliedLimits, ClientAddress},
@@ -173,6 +173,13 @@ impl Operation {
             return Ok(None);
         }
         let address = ClientAddress::of(request);
+        // A caller who is over the limit costs no statement.
+        let claimed = self.state.authenticator.claimed(request.headers());
+        match claimed {
+            Claimed::Account(id) => limits.count_account(id, counted)?,
+            Claimed::UnknownKey => limits.check_address(address)?,
+            Claimed::Nobody => {}
+        }
         let found = self.state.authenticator.caller(request.headers(), address);
         let caller = match found.await {
             Ok(Some(caller)) => caller,
@@ -184,7 +191,9 @@ impl Operation {
                 };
             }
         };
-        limits.count_account(caller.id(), counted)?;
+        if !matches!(claimed, Claimed::Account(_)) {
+            limits.count_account(caller.id(), counted)?;
+        }
         if let Some(key) = &caller.key {
             self.check_key(key)?;
         }

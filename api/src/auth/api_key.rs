@@ -17,6 +17,7 @@ impl Authenticator {
         };
         let now = self.ledger.clock().now();
         if known.key.as_ref().is_some_and(|key| key.is_in_force(now)) {
+            self.proven_keys.put(hash, ());
             Ok(known)
         } else {
             Err(incorrect())

@@ -115,6 +115,12 @@ impl Limits {
         }
     }
 
+    /// Returns 429 if the address has no request left, and takes none.
+    pub(crate) fn check_address(&self, address: ClientAddress) -> Result<(), Problem> {
+        let wait = self.addresses.wait(&address.0, self.clock.now());
+        wait.map_or(Ok(()), |wait| Err(limited(wait)))
+    }
+
     /// Counts an order that somebody who does not serve the store places in a session; returns 429 if its bucket is
     /// empty.
     pub(crate) fn count_session_order(&self, session: SessionId) -> Result<(), Problem> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::account::Role;
+use domain::{account::Role, api_key::KeyAction};
 use serde_json::json;
 
 use crate::app::{Answer, App, TRUST_TEST_PROXY, basic, with_app, with_app_configured};
@@ -311,5 +311,42 @@ async fn nobody_meets_the_usual_limits_by_ordinary_use() {
             answer.ok();
         }
     })
+    .await;
+}
+
+#[tokio::test]
+async fn made_up_api_keys_cost_no_statement_once_their_address_is_over_its_limit() {
+    with_limits(
+        &[("rate_limits.address_per_minute", "2")],
+        async |app: App| {
+            let store = app.house.create_store().await;
+            let root = app.signed_in("root", Role::Operator, &[]).await;
+            let actions: Vec<&str> = KeyAction::ALL.iter().map(|it| it.as_str()).collect();
+            let new = json!({"name": "Till", "store_ids": [store.to_string()], "actions": actions});
+            let made = app
+                .post("/api/v1/api-keys", new)
+                .by(&root)
+                .send()
+                .await
+                .ok();
+            let key = format!("Bearer {}", made["key"].as_str().unwrap());
+            let ask = async |key: &str, from: &str| app.get(ME).by(key).from(from).send().await;
+            ask(&key, ONE_ADDRESS).await.ok();
+            let made_up = |n: usize| format!("{}{n:03}", &key[..key.len() - 3]);
+            for n in 0..2 {
+                ask(&made_up(n), ONE_ADDRESS)
+                    .await
+                    .problem(401, "incorrect_credentials");
+            }
+            let database = app.house.db.clone();
+            database.close().await;
+            for n in 2..5 {
+                assert_limited(&ask(&made_up(n), ONE_ADDRESS).await, "30");
+            }
+            // Those who were known before are asked for as ever, and elsewhere strangers are too.
+            assert_eq!(ask(&key, ONE_ADDRESS).await.status, 200);
+            assert_eq!(ask(&made_up(6), "192.0.2.77").await.status, 503);
+        },
+    )
     .await;
 }

@@ -70,6 +70,17 @@ impl<K: Eq + Hash> Buckets<K> {
         })
     }
 
+    /// Returns how long the key's bucket stays empty; `None` if it has a request left.
+    pub(super) fn wait(&self, key: &K, now: DateTime<Utc>) -> Option<Duration> {
+        if self.quota == 0 {
+            return None;
+        }
+        let step = WINDOW_US / i64::from(self.quota);
+        let full_at = *self.full_at.lock().get(key)?;
+        let after = (full_at - now.timestamp_micros()).clamp(0, WINDOW_US) + step;
+        (after > WINDOW_US).then(|| microseconds(after - WINDOW_US))
+    }
+
     /// Returns true if the table has a bucket for this key, full or not.
     pub(super) fn has(&self, key: &K) -> bool {
         self.full_at.lock().contains_key(key)
