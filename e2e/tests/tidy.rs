@@ -23,6 +23,8 @@ mod metrics;
 mod migrations;
 #[path = "tidy/text.rs"]
 mod text;
+#[path = "tidy/toolchain.rs"]
+mod toolchain;
 
 /// A file of the workspace; its path is relative to the root and has forward slashes.
 #[derive(Debug)]
