@@ -250,6 +250,7 @@ fn orders(check: &mut Check, settings: &Settings) {
     check.milliseconds("worker.body_grace_ms", worker.body_grace, 10..=120_000);
     check.seconds("worker.lease_margin_s", worker.lease_margin, 1..=600);
     check.seconds("worker.max_pause_s", worker.max_pause, 1..=86_400);
+    check.url("worker.proxy_url", worker.proxy_url.as_ref(), &["http"]);
     check.range("worker.max_lanes", worker.max_lanes, 1..=1_000_000);
     check.range(
         "worker.response_limit_bytes",
@@ -258,7 +259,6 @@ fn orders(check: &mut Check, settings: &Settings) {
     );
     check.milliseconds(
         "worker.sweep_interval_ms",
-    check.url("worker.proxy_url", worker.proxy_url.as_ref(), &["http"]);
         worker.sweep_interval,
         50..=60_000,
     );

@@ -70,10 +70,10 @@ impl Database {
 #[serde(deny_unknown_fields)]
 pub struct Broker {
     pub url: ServiceUrl,
-    pub namespace: String,
-    #[serde(rename = "publish_timeout_ms", deserialize_with = "milliseconds")]
     #[serde(deserialize_with = "optional_parsed")]
     pub ca_file: Option<PathBuf>,
+    pub namespace: String,
+    #[serde(rename = "publish_timeout_ms", deserialize_with = "milliseconds")]
     pub publish_timeout: Duration,
     #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
     pub connect_timeout: Duration,
@@ -143,10 +143,10 @@ pub struct Worker {
     pub response_limit_bytes: usize,
     pub allow_networks: Vec<IpNet>,
     pub allow_http: bool,
-    /// Allows `http://` to this one address. Not a setting: the demonstration sets it to its own address, where its
-    /// kitchen and courier are.
     #[serde(deserialize_with = "optional_url")]
     pub proxy_url: Option<ServiceUrl>,
+    /// Allows `http://` to this one address. Not a setting: the demonstration sets it to its own address, where its
+    /// kitchen and courier are.
     #[serde(skip)]
     pub own_address: Option<SocketAddr>,
     #[serde(rename = "sweep_interval_ms", deserialize_with = "milliseconds")]

@@ -152,6 +152,7 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
     let broker = &settings.broker;
     BrokerOptions {
         url: broker.url.expose().to_owned(),
+        ca_file: broker.ca_file.clone(),
         namespace: broker.namespace.clone(),
         publish_timeout: broker.publish_timeout,
         connect_timeout: broker.connect_timeout,
@@ -159,7 +160,6 @@ fn broker_options(settings: &Settings) -> BrokerOptions {
             BrokerKind::Embedded => broker.embedded_capacity,
             BrokerKind::RabbitMq => BrokerOptions::default().capacity,
         },
-        ca_file: broker.ca_file.clone(),
     }
 }
 
