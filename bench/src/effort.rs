@@ -16,6 +16,16 @@ pub(crate) struct Effort {
     pub(crate) in_flight: &'static [usize],
     /// Numbers of sockets that listen to one session.
     pub(crate) sockets: &'static [usize],
+    /// Length of a load that saturates the machine.
+    pub(crate) saturation: Duration,
+    /// Length of a load on a schedule.
+    pub(crate) scheduled: Duration,
+    /// Maximum time for what a load has left to be handed over.
+    pub(crate) patience: Duration,
+    /// Numbers of orders that wait for an integrator that comes back.
+    pub(crate) backlogs: &'static [usize],
+    /// Maximum time that the draining of a backlog is measured for.
+    pub(crate) drain: Duration,
     /// Number of old orders.
     pub(crate) history: i64,
     /// Number of times that each query on them is measured.
@@ -23,7 +33,7 @@ pub(crate) struct Effort {
 }
 
 impl Effort {
-    /// Under five minutes, on two cores.
+    /// Under 25 minutes, on two cores.
     pub(crate) const FULL: Self = Self {
         length: Duration::from_millis(1200),
         warm_up: Duration::from_millis(400),
@@ -31,6 +41,11 @@ impl Effort {
         callers: &[1, 16, 64, 256],
         in_flight: &[1, 16, 64],
         sockets: &[100, 1000, 5000],
+        saturation: Duration::from_secs(12),
+        scheduled: Duration::from_secs(8),
+        patience: Duration::from_secs(60),
+        drain: Duration::from_secs(90),
+        backlogs: &[1000, 10_000, 100_000],
         history: 1_000_000,
         readings: 30,
     };
@@ -43,6 +58,11 @@ impl Effort {
         callers: &[1, 16, 64, 256],
         in_flight: &[1, 16],
         sockets: &[100, 1000],
+        saturation: Duration::from_secs(3),
+        scheduled: Duration::from_secs(1),
+        patience: Duration::from_secs(20),
+        drain: Duration::from_secs(10),
+        backlogs: &[100, 300, 1000],
         history: 50_000,
         readings: 5,
     };

@@ -18,7 +18,7 @@ use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     ground::{self, Ground},
-    wire::{Wire, post},
+    wire::{Wire, post, request},
 };
 
 /// Beginning of the last line that the process prints when it has started.
@@ -39,7 +39,11 @@ pub(crate) struct Expediter {
 
 impl Expediter {
     pub(crate) async fn start(ground: Ground) -> anyhow::Result<Self> {
-        let database = ground.fresh().await?;
+        Self::start_on(ground, ground.fresh().await?).await
+    }
+
+    /// Starts the process on a database that may have rows already.
+    pub(crate) async fn start_on(ground: Ground, database: FreshDb) -> anyhow::Result<Self> {
         let name = format!("expediter-bench-{}", Chance::system().session_code());
         let folder = environment::temporary_folder().join(name);
         fs::create_dir_all(&folder)?;
@@ -130,9 +134,18 @@ impl Expediter {
         Ok(said)
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the process's warnings; empty if all went well.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
+    /// Returns the process's database, which it uses alone.
+    pub(crate) fn database(&self) -> anyhow::Result<&FreshDb> {
+        self.database.as_ref().context("the process has ended")
     }
 
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
@@ -170,6 +183,7 @@ pub(crate) struct Shop {
     pub(crate) address: String,
     pub(crate) table_codes: Vec<String>,
     store: String,
+    integrator: String,
     token: String,
     products: Vec<String>,
 }
@@ -209,14 +223,34 @@ impl Shop {
         for (key, value) in integrator.as_object().into_iter().flatten() {
             wanted[key] = value.clone();
         }
-        create("/api/v1/integrators", wanted).await?;
+        let created = create("/api/v1/integrators", wanted).await?;
+        let integrator = text(&created["integrator"]["id"])?;
         Ok(Self {
             address: expediter.address.clone(),
             table_codes,
             store,
+            integrator,
             token,
             products,
         })
+    }
+
+    /// Changes fields of the store's integrator.
+    pub(crate) async fn change_integrator(&self, fields: &Value) -> anyhow::Result<()> {
+        let path = format!("/api/v1/integrators/{}", self.integrator);
+        let mut wire = Wire::connect(&self.address).await?;
+        wire.expect(200, &request("PATCH", &path, Some(&self.token), fields))
+            .await?;
+        Ok(())
+    }
+
+    /// Returns the request for order number `n`, every other one by a guest and by the account.
+    pub(crate) fn any_order(&self, n: usize) -> Vec<u8> {
+        if n.is_multiple_of(2) {
+            self.guest_order(n / 2)
+        } else {
+            self.account_order(n / 2)
+        }
     }
 
     /// Returns the request for order number `n`, by a guest at one of the tables.

@@ -47,6 +47,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ limit",
         ],
         rows,
+        figures: Vec::new(),
         limiting_factor: "One write and one woken reader per socket, on the processor that client and server share. The frame is \
                      encoded only once.",
     })

@@ -15,6 +15,7 @@ use crate::{
     intake::InProcess,
     report::{Measured, Section, rate},
     samples::{Caller, closed_loop},
+    targets::{Figure, Target},
     wire::Wire,
 };
 
@@ -31,11 +32,7 @@ impl Caller for Client {
     async fn once(&mut self) -> anyhow::Result<Duration> {
         let n = self.next;
         self.next += 1;
-        let request = if n.is_multiple_of(2) {
-            self.shop.guest_order(n / 2)
-        } else {
-            self.shop.account_order(n / 2)
-        };
+        let request = self.shop.any_order(n);
         let began = Instant::now();
         let (status, body) = self.wire.send(&request).await?;
         let took = began.elapsed();
@@ -49,9 +46,9 @@ impl Caller for Client {
 }
 
 pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
-    let mut rows = Vec::new();
+    let (mut rows, mut figures) = (Vec::new(), Vec::new());
     for ground in Ground::all() {
-        rows.extend(on(ground, effort).await?);
+        rows.extend(on(ground, effort, &mut figures).await?);
     }
     Ok(Section {
         number: 2,
@@ -71,12 +68,17 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ in process",
         ],
         rows,
+        figures,
         limiting_factor: "The processor, which client, server, database and broker share. Parsing and validating a request, \
                      rendering its response and publishing its event cost more than its share of a batch's commit.",
     })
 }
 
-async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
+async fn on(
+    ground: Ground,
+    effort: &Effort,
+    figures: &mut Vec<Figure>,
+) -> anyhow::Result<Vec<Vec<String>>> {
     let expediter = Expediter::start(ground).await?;
     // Nothing listens on this port: every attempt fails immediately.
     let integrator = json!({"url": "http://127.0.0.1:9/orders", "concurrency": 1, "rate_per_s": 1});
@@ -106,6 +108,11 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     }
     expediter.end().await?;
     in_process.end().await;
+    for ([over_http, beside], clients) in all.iter().zip(effort.callers) {
+        if *clients == 64 {
+            figures.push(Target::Http.is(ground.name(), over_http.ratio_to(beside)));
+        }
+    }
     let rows = all
         .iter()
         .zip(effort.callers)

@@ -18,6 +18,7 @@ use crate::{
     report::{Measured, Section, rate},
     samples::{Caller, Run, closed_loop},
     stall::Stall,
+    targets::{Figure, Target},
 };
 
 const ORDERS_PER_BULK: usize = 50;
@@ -72,9 +73,9 @@ impl InProcess {
 }
 
 pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
-    let mut rows = Vec::new();
+    let (mut rows, mut figures) = (Vec::new(), Vec::new());
     for ground in Ground::all() {
-        rows.extend(on(ground, effort).await?);
+        rows.extend(on(ground, effort, &mut figures).await?);
     }
     Ok(Section {
         number: 1,
@@ -95,13 +96,18 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ one per transaction",
         ],
         rows,
+        figures,
         limiting_factor: "With 1 caller, the round trips of one transaction and its durable commit. From 16 callers on, the processor: \
                      encoding rows, JSON and statements in this process, and the database's work on eleven index entries per \
                      order. The bulk loader pays the same for rows, but nothing for locks, reads and stock.",
     })
 }
 
-async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
+async fn on(
+    ground: Ground,
+    effort: &Effort,
+    figures: &mut Vec<Figure>,
+) -> anyhow::Result<Vec<Vec<String>>> {
     let (ours, beside) = (InProcess::open(ground).await?, ground.fresh().await?);
     let sample = Arc::new(sample(&ours.stall).await?);
     let (bulk_connections, single_connections) = match ground {
@@ -128,6 +134,11 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     ours.end().await;
     ground::end(beside).await;
 
+    for (measured, callers) in placed.iter().zip(effort.callers) {
+        if *callers == 256 {
+            figures.push(Target::Intake.is(ground.database(), measured.ratio_to(&bulk)));
+        }
+    }
     let row = |what: String, measured: &Measured| {
         let [p50, p99, max] = measured.spread();
         vec![

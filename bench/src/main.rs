@@ -5,6 +5,7 @@ mod machine;
 mod page; // docs/benchmarks.md
 mod report; // the tables
 mod samples; // the measurements of a run
+mod targets; // the page's first table
 
 mod bare; // the limit: plain inserts
 mod ground; // SQLite alone, or servers
@@ -24,6 +25,12 @@ mod history; // a year's orders
 mod million; // 6
 
 mod tls; // 7
+
+mod rush; // load as fast as possible, or on a schedule
+mod scene; // a program under load
+mod schedule; // 8
+
+mod backlog; // 9
 
 use std::{fs, path::PathBuf, time::Instant};
 
@@ -65,13 +72,19 @@ async fn main() -> anyhow::Result<()> {
     let report = measure(&line, &effort).await?;
     let taken = taken(&line, &machine, began);
     let head = head(&taken, &effort);
-    say(&format!("{head}\n\n{report}"));
+    say(&format!(
+        "{head}\n\n{}\n\n{report}",
+        targets::table(&report, None)
+    ));
     if let Some(path) = &line.write {
         let mut page = Page::read(&fs::read_to_string(path).unwrap_or_default());
         let is_apart = !line.only.is_empty();
         if !is_apart {
             page.start_over(head);
         }
+        let old = page.section(targets::NUMBER).filter(|_| is_apart);
+        let table = targets::table(&report, old);
+        page.put(targets::NUMBER, &table);
         for section in &report.sections {
             let when =
                 is_apart.then(|| format!("\nMeasured separately from the other sections. {taken}"));
@@ -120,6 +133,14 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
             progress("no MySQL server that offers TLS");
         }
         sections.extend(section);
+    }
+    if wanted(8) {
+        progress("saturated, and on a schedule");
+        sections.push(schedule::measure(effort).await?);
+    }
+    if wanted(9) {
+        progress("backlogs");
+        sections.push(backlog::measure(effort).await?);
     }
     Ok(Report { sections })
 }

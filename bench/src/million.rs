@@ -59,6 +59,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ counting all",
         ],
         rows,
+        figures: Vec::new(),
         limiting_factor: "Stats read one row of sums per store and count the newer orders: their time grows with the open orders, not \
                      with the old ones. A page is found through one index and then read by id; a search without matches \
                      ends after some thousand rows. Catching up takes one transaction per 256 orders, several per sweep.",

@@ -34,6 +34,10 @@ impl Page {
         self.remarks.clear();
     }
 
+    pub(crate) fn section(&self, number: u32) -> Option<&str> {
+        self.sections.get(&number).map(String::as_str)
+    }
+
     pub(crate) fn put(&mut self, number: u32, section: &str) {
         self.sections.insert(number, section.trim_end().to_owned());
     }

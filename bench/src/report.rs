@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use crate::samples::{Run, Spread, median};
+use crate::{
+    samples::{Run, Spread, median},
+    targets::Figure,
+};
 
 /// All measured sections, in the order of the page.
 #[derive(Debug, Default)]
@@ -10,7 +13,7 @@ pub(crate) struct Report {
     pub(crate) sections: Vec<Section>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Section {
     pub(crate) number: u32,
     pub(crate) title: &'static str,
@@ -18,6 +21,8 @@ pub(crate) struct Section {
     pub(crate) about: &'static str,
     pub(crate) columns: Vec<&'static str>,
     pub(crate) rows: Vec<Vec<String>>,
+    /// Values of the page's first table that this section measured.
+    pub(crate) figures: Vec<Figure>,
     /// Limiting factor, as the author of the measurement sees it.
     pub(crate) limiting_factor: &'static str,
 }

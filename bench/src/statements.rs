@@ -48,6 +48,7 @@ pub(crate) fn count(texts: bool) -> anyhow::Result<Section> {
                 step by step without HTTP. Both databases run the same statements.",
         columns: vec!["step", "orders at once", "statements", "per order"],
         rows,
+        figures: Vec::new(),
         limiting_factor: "Each statement is a round trip to MySQL under the order's lock. A batch of intake, a claim and a batch of \
                      outcomes have a fixed number of statements, which their orders share (ADR 60), so that almost none \
                      remain per order.",

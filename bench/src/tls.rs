@@ -93,6 +93,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Option<Section>> 
             "÷ in the clear",
         ],
         rows,
+        figures: Vec::new(),
         limiting_factor: "Encryption, in this process and in the server. A socket without TCP_NODELAY would show here: the \
                           last record of each statement would wait up to 40 ms for a delayed acknowledgement.",
     }))

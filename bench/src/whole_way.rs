@@ -23,6 +23,7 @@ use crate::{
     samples::{Caller, Run, Spread, closed_loop},
     sockets::Sockets,
     stall::Stall,
+    targets::{Figure, Target},
     wire::{Wire, post},
 };
 
@@ -117,9 +118,9 @@ impl Caller for Bare {
 }
 
 pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
-    let mut rows = Vec::new();
+    let (mut rows, mut figures) = (Vec::new(), Vec::new());
     for ground in Ground::all() {
-        rows.extend(on(ground, effort).await?);
+        rows.extend(on(ground, effort, &mut figures).await?);
     }
     Ok(Section {
         number: 3,
@@ -142,6 +143,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "÷ limit",
         ],
         rows,
+        figures,
         limiting_factor: "Three consecutive commits (intake, claim with the attempt's row, outcome) where the limit has one, and the \
                      statements of a handoff and its outcome (section 4). Each claim and each outcome is a durable commit, \
                      which SQLite takes one at a time.",
@@ -155,7 +157,11 @@ struct Ways {
     bare: Measured,
 }
 
-async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>> {
+async fn on(
+    ground: Ground,
+    effort: &Effort,
+    figures: &mut Vec<Figure>,
+) -> anyhow::Result<Vec<Vec<String>>> {
     let board = Board::default();
     let integrator = Integrator::start({
         let board = board.clone();
@@ -167,7 +173,11 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     let shop = Arc::new(Shop::open(&expediter, wanted).await?);
     let sockets = Sockets::open(&shop.address, shop.table_codes.clone(), {
         let board = board.clone();
-        move |text| record_accepted(&board, text)
+        move |text| {
+            if let Some((order, at)) = accepted_order(text) {
+                board.note(order, |seen| seen.accepted = Some(at));
+            }
+        }
     })
     .await?;
     let place = async |in_flight: usize, length: Duration| {
@@ -227,6 +237,12 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
         .into_iter()
         .zip(effort.in_flight)
         .map(|(ways, in_flight)| {
+            if *in_flight == 1 {
+                let [handoff, ..] = spread(Spread::of(ways.to_integrator.iter().copied()));
+                let [screen, ..] = ways.whole.spread();
+                figures.push(Target::FirstHandoff.is(ground.name(), handoff));
+                figures.push(Target::FirstScreen.is(ground.name(), screen));
+            }
             let mut row = vec![
                 ground.name().to_owned(),
                 in_flight.to_string(),
@@ -295,16 +311,15 @@ struct OrderFacts {
     status: String,
 }
 
-fn record_accepted(board: &Board, text: &str) {
+/// Returns the order that a frame shows as accepted, and the time now.
+pub(crate) fn accepted_order(text: &str) -> Option<(String, Instant)> {
     let at = Instant::now();
     let Ok(Frame {
         kind,
         data: Some(Data { order: Some(order) }),
     }) = serde_json::from_str(text)
     else {
-        return;
+        return None;
     };
-    if kind == "order.status_changed" && order.status == "accepted" {
-        board.note(order.id, |seen| seen.accepted = Some(at));
-    }
+    (kind == "order.status_changed" && order.status == "accepted").then_some((order.id, at))
 }

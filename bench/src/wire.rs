@@ -119,10 +119,15 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
 
 /// Encodes a POST of JSON, for repeated use. `token`: the caller's access token.
 pub(crate) fn post(path: &str, token: Option<&str>, body: &Value) -> Vec<u8> {
+    request("POST", path, token, body)
+}
+
+/// Encodes a request with JSON.
+pub(crate) fn request(method: &str, path: &str, token: Option<&str>, body: &Value) -> Vec<u8> {
     let body = body.to_string();
     let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
     format!(
-        "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         authorization.unwrap_or_default(),
         body.len(),
     )
