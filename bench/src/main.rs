@@ -32,6 +32,8 @@ mod schedule; // 8
 
 mod backlog; // 9
 
+mod footprint; // 10
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::Context;
@@ -141,6 +143,10 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
     if wanted(9) {
         progress("backlogs");
         sections.push(backlog::measure(effort).await?);
+    }
+    if wanted(10) {
+        progress("bytes and memory");
+        sections.push(footprint::measure(effort).await?);
     }
     Ok(Report { sections })
 }
