@@ -43,9 +43,8 @@ commit-hook: ## install the git hook that checks each commit message (scripts/ch
 	@scripts/check-commits --install
 
 .PHONY: bench
-bench: ## measure rates and delays against their limits and write docs/benchmarks.md (QUICK=1: one minute, only printed; STATS=1: lists and stats of a million orders)
-	cargo build --release -p bench -p standalone
-	@ulimit -n $$(ulimit -H -n); scripts/test-servers run $${CARGO_TARGET_DIR:-target}/release/bench $(if $(STATS),--only 6) $(if $(QUICK),--quick,--write docs/benchmarks.md)
+bench: ## measure against limits and write docs/benchmarks.md (QUICK=1 ONLY=8,9 PEERS=1 REAL=1 OLD=5000000 BEFORE=path/to/expediter: see scripts/bench)
+	@scripts/bench
 
 .PHONY: up down
 up: ## start a production setup on private servers: 2 api, 2 worker, 2 notifier, kitchen, courier, gateway (PROFILE=debug, PORT=8000)

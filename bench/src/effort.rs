@@ -18,6 +18,8 @@ pub(crate) struct Effort {
     pub(crate) sockets: &'static [usize],
     /// Length of a load that saturates the machine.
     pub(crate) saturation: Duration,
+    /// Length of such a load beside the peer, in each round.
+    pub(crate) beside_peer: Duration,
     /// Length of a load on a schedule.
     pub(crate) scheduled: Duration,
     /// Maximum time for what a load has left to be handed over.
@@ -42,6 +44,7 @@ impl Effort {
         in_flight: &[1, 16, 64],
         sockets: &[100, 1000, 5000],
         saturation: Duration::from_secs(12),
+        beside_peer: Duration::from_secs(8),
         scheduled: Duration::from_secs(8),
         patience: Duration::from_secs(60),
         drain: Duration::from_secs(90),
@@ -59,6 +62,7 @@ impl Effort {
         in_flight: &[1, 16],
         sockets: &[100, 1000],
         saturation: Duration::from_secs(3),
+        beside_peer: Duration::from_secs(2),
         scheduled: Duration::from_secs(1),
         patience: Duration::from_secs(20),
         drain: Duration::from_secs(10),

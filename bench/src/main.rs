@@ -34,6 +34,8 @@ mod backlog; // 9
 
 mod footprint; // 10
 
+mod peer; // 13 and 14
+
 use std::{fs, path::PathBuf, time::Instant};
 
 use anyhow::Context;
@@ -41,7 +43,7 @@ use clap::Parser;
 use platform::clock::Clock;
 use store::testing::environment;
 
-use self::{effort::Effort, page::Page, report::Report};
+use self::{effort::Effort, page::Page, peer::Servers, report::Report};
 
 /// Measures rates and delays. Uses the servers of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL if set.
 #[derive(Debug, Parser)]
@@ -56,6 +58,12 @@ struct CommandLine {
     /// runs only if named here.
     #[arg(long, value_delimiter = ',')]
     only: Vec<u32>,
+    /// Run the peer of bench/peers with the Python packages in this folder (section 13).
+    #[arg(long)]
+    peer: Option<PathBuf>,
+    /// Say that the servers are today's MySQL and RabbitMQ: measures only section 14.
+    #[arg(long)]
+    today: bool,
     /// Also print the statements that section 4 counts.
     #[arg(long)]
     statements: bool,
@@ -80,7 +88,7 @@ async fn main() -> anyhow::Result<()> {
     ));
     if let Some(path) = &line.write {
         let mut page = Page::read(&fs::read_to_string(path).unwrap_or_default());
-        let is_apart = !line.only.is_empty();
+        let is_apart = line.today || !line.only.is_empty();
         if !is_apart {
             page.start_over(head);
         }
@@ -101,7 +109,16 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> {
-    let wanted = |number: u32| line.only.contains(&number) || (line.only.is_empty() && number != 6);
+    if line.today {
+        progress("the whole way on today's servers");
+        let section = peer::measure(effort, Servers::Today, line.peer.as_deref()).await?;
+        return Ok(Report {
+            sections: section.into_iter().collect(),
+        });
+    }
+    let is_apart = |number: u32| number == 6 || (number == 13 && line.peer.is_none());
+    let wanted =
+        |number: u32| line.only.contains(&number) || (line.only.is_empty() && !is_apart(number));
     let mut sections = Vec::new();
     if wanted(1) {
         progress("intake in process");
@@ -148,16 +165,30 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
         progress("bytes and memory");
         sections.push(footprint::measure(effort).await?);
     }
+    if wanted(13) {
+        progress("beside a peer");
+        let section = peer::measure(effort, Servers::Private, line.peer.as_deref()).await?;
+        if section.is_none() {
+            progress("no MySQL server or no RabbitMQ");
+        }
+        sections.extend(section);
+    }
     Ok(Report { sections })
 }
 
 /// Returns the command, date, machine and duration of the measurement, as one line.
 fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
-    let command = match (line.quick, line.only.as_slice()) {
-        (true, _) => "make bench QUICK=1",
-        (false, [6]) => "make bench STATS=1",
-        (false, _) => "make bench",
-    };
+    let only: Vec<String> = line.only.iter().map(u32::to_string).collect();
+    let options = [
+        line.quick.then(|| " QUICK=1".to_owned()),
+        (!only.is_empty()).then(|| format!(" ONLY={}", only.join(","))),
+        line.peer.is_some().then(|| " PEERS=1".to_owned()),
+        line.today.then(|| " REAL=1".to_owned()),
+    ];
+    let command = format!(
+        "make bench{}",
+        options.into_iter().flatten().collect::<String>()
+    );
     let date = Clock::system().now().format("%Y-%m-%d");
     let build = if cfg!(debug_assertions) {
         "**debug build: numbers are meaningless**"
@@ -165,6 +196,9 @@ fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
         "release build"
     };
     let servers = match (environment::test_mysql_url(), environment::test_amqp_url()) {
+        (Some(_), Some(_)) if line.today => {
+            "with today's MySQL and RabbitMQ servers on the same machine"
+        }
         (Some(_), Some(_)) => "with private MariaDB and RabbitMQ servers on the same machine",
         (Some(_), None) => "with a MySQL server and no RabbitMQ",
         (None, _) => "without servers",
