@@ -16,6 +16,8 @@ pub(crate) struct Effort {
     pub(crate) in_flight: &'static [usize],
     /// Numbers of sockets that listen to one session.
     pub(crate) sockets: &'static [usize],
+    /// Number of sockets that one process holds.
+    pub(crate) crowd: usize,
     /// Length of a load that saturates the machine.
     pub(crate) saturation: Duration,
     /// Length of such a load beside the peer, in each round.
@@ -43,6 +45,7 @@ impl Effort {
         callers: &[1, 16, 64, 256],
         in_flight: &[1, 16, 64],
         sockets: &[100, 1000, 5000],
+        crowd: 20_000,
         saturation: Duration::from_secs(12),
         beside_peer: Duration::from_secs(8),
         scheduled: Duration::from_secs(8),
@@ -61,6 +64,7 @@ impl Effort {
         callers: &[1, 16, 64, 256],
         in_flight: &[1, 16],
         sockets: &[100, 1000],
+        crowd: 500,
         saturation: Duration::from_secs(3),
         beside_peer: Duration::from_secs(2),
         scheduled: Duration::from_secs(1),

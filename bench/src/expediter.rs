@@ -1,30 +1,20 @@
 //! Starts the real binary as a process and creates a store in it through the API.
 
-use std::{
-    env, fs,
-    io::{BufRead, BufReader},
-    path::PathBuf,
-    process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
-};
+use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
-use platform::chance::Chance;
+use anyhow::Context;
 use serde_json::{Value, json};
 use store::testing::FreshDb;
-use store::testing::environment;
-use tokio::{sync::mpsc, time::timeout};
 
 use crate::{
     ground::{self, Ground},
+    process::{How, Process, built},
     wire::{Wire, post, request},
 };
 
-/// Beginning of the last line that the process prints when it has started.
-const LAST_LINE: &str = "Ctrl-C stops it";
-const SOON: Duration = Duration::from_secs(30);
 const TABLES: usize = 64;
+/// 32 bytes in base64. A notifier decrypts nothing that an integrator's secret protects, and its clients show a table's code.
+const KEY: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
 /// A running `expediter` process. Dropping it kills the process and deletes its data.
 #[derive(Debug)]
@@ -32,8 +22,8 @@ pub(crate) struct Expediter {
     /// Host and port.
     pub(crate) address: String,
     operator: String,
-    child: Child,
-    folder: PathBuf,
+    pub(crate) process: Process,
+    settings: Vec<(&'static str, String)>,
     database: Option<FreshDb>,
 }
 
@@ -44,103 +34,68 @@ impl Expediter {
 
     /// Starts the process on a database that may have rows already.
     pub(crate) async fn start_on(ground: Ground, database: FreshDb) -> anyhow::Result<Self> {
-        let name = format!("expediter-bench-{}", Chance::system().session_code());
-        let folder = environment::temporary_folder().join(name);
-        fs::create_dir_all(&folder)?;
-        let mut settings = ground.settings(&database);
-        settings.extend([
-            ("http.api_listen", "127.0.0.1:0".to_owned()),
-            (
-                "secrets.data_dir",
-                folder.join("data").display().to_string(),
-            ),
-            ("telemetry.filter", "warn".to_owned()),
-            // All requests come from one account and one address.
-            ("rate_limits.account_per_minute", "0".to_owned()),
-            ("rate_limits.guest_per_minute", "0".to_owned()),
-            ("rate_limits.address_per_minute", "0".to_owned()),
-            // Few tables stand for many.
-            ("rate_limits.session_orders_per_minute", "0".to_owned()),
-            ("limits.unfinished_orders_per_session", "100000".to_owned()),
-            ("rate_limits.integrator_per_minute", "0".to_owned()),
-            ("notifier.max_sockets_per_address", "20000".to_owned()),
-            ("notifier.max_sockets_per_holder", "20000".to_owned()),
-            ("telemetry.format", "text".to_owned()),
-        ]);
-        let variables = settings.iter().map(|(key, value)| {
-            let name = format!("EXPEDITER__{}", key.to_uppercase().replace('.', "__"));
-            (name, value)
-        });
-        let log = fs::File::create(folder.join("log"))?;
-        let program = program()?;
-        let mut child = Command::new(&program)
-            .envs(variables)
-            .current_dir(&folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .with_context(|| format!("{} could not be started", program.display()))?;
-        let stdout = child.stdout.take().context("stdout is not piped")?;
-        let mut started = Self {
-            address: String::new(),
-            operator: String::new(),
-            child,
-            folder,
-            database: Some(database),
-        };
-        let said = started.said(stdout).await?;
-        let url = said
-            .split_whitespace()
-            .find_map(|word| word.strip_suffix("/readyz"));
-        started.address = url
-            .context("the process did not print its address")?
-            .replace("http://", "");
-        let login = said
-            .lines()
-            .find_map(|line| line.trim().strip_prefix("operator "));
-        started.operator = login
-            .context("the process did not print the operator's password")?
-            .trim()
-            .to_owned();
-        Ok(started)
+        Self::of(&built("expediter")?, ground, database).await
     }
 
-    async fn said(&self, stdout: std::process::ChildStdout) -> anyhow::Result<String> {
-        let (sender, mut lines) = mpsc::unbounded_channel();
-        // Reads to the end: a full pipe would block the process.
-        thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let mut said = String::new();
-        let read = timeout(SOON, async {
-            while let Some(line) = lines.recv().await {
-                said.push_str(&line);
-                said.push('\n');
-                if line.starts_with(LAST_LINE) {
-                    return true;
-                }
-            }
-            false
-        });
-        if read.await != Ok(true) {
-            bail!(
-                "the process did not start; it printed:\n{said}\nand logged:\n{}",
-                self.log()
-            );
-        }
-        Ok(said)
+    /// Starts the `expediter` of any build.
+    pub(crate) async fn of(
+        program: &Path,
+        ground: Ground,
+        database: FreshDb,
+    ) -> anyhow::Result<Self> {
+        let mut settings = ground.settings(&database);
+        let fixed = [
+            ("telemetry.filter", "warn"),
+            ("telemetry.format", "text"),
+            // All requests come from one account and one address.
+            ("rate_limits.account_per_minute", "0"),
+            ("rate_limits.guest_per_minute", "0"),
+            ("rate_limits.address_per_minute", "0"),
+            // Few tables stand for many.
+            ("rate_limits.session_orders_per_minute", "0"),
+            ("limits.unfinished_orders_per_session", "100000"),
+            ("rate_limits.integrator_per_minute", "0"),
+            ("notifier.max_sockets_per_address", "20000"),
+            ("notifier.max_sockets_per_holder", "20000"),
+        ];
+        settings.extend(fixed.map(|(key, value)| (key, value.to_owned())));
+        let how = How {
+            program: program.to_owned(),
+            settings: settings.clone(),
+            listen: "http.api_listen",
+            last_line: "Ctrl-C stops it",
+        };
+        let process = Process::start(how).await?;
+        let login = process
+            .said
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("operator "));
+        let operator = login.context("the process did not print the operator's password")?;
+        Ok(Self {
+            address: process.address.clone(),
+            operator: operator.trim().to_owned(),
+            process,
+            settings,
+            database: Some(database),
+        })
+    }
+
+    /// Starts a `notifier` beside it, on the same database and broker.
+    pub(crate) async fn notifier(&self) -> anyhow::Result<Process> {
+        let mut settings = self.settings.clone();
+        let keys = ["secrets.encryption_key", "secrets.jwt_key"];
+        settings.extend(keys.map(|key| (key, KEY.to_owned())));
+        let how = How {
+            program: built("notifier")?,
+            settings,
+            listen: "http.notifier_listen",
+            last_line: "/readyz",
+        };
+        Process::start(how).await
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Returns the process's warnings; empty if all went well.
-    pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        self.process.pid()
     }
 
     /// Returns the process's database, which it uses alone.
@@ -149,32 +104,12 @@ impl Expediter {
     }
 
     pub(crate) async fn end(mut self) -> anyhow::Result<()> {
-        self.child.kill()?;
-        self.child.wait()?;
+        self.process.kill()?;
         if let Some(database) = self.database.take() {
             ground::end(database).await;
         }
         Ok(())
     }
-}
-
-impl Drop for Expediter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-}
-
-/// Returns the path of the `expediter` binary of the same build, next to the running binary.
-fn program() -> anyhow::Result<PathBuf> {
-    let program = env::current_exe()?.with_file_name("expediter");
-    ensure!(
-        program.exists(),
-        "{} is not built: `make bench` builds it",
-        program.display()
-    );
-    Ok(program)
 }
 
 /// A store with products, tables, an account and one integrator, for which requests can be built.

@@ -17,6 +17,7 @@ mod expediter; // the real binary, and a store in it
 mod fan_out; // 5
 mod http_intake; // 2
 mod integrator; // answers 200 at once
+mod process; // any binary of the build
 mod sockets; // live channels
 mod whole_way; // 3
 mod wire; // a minimal HTTP client
@@ -34,6 +35,9 @@ mod backlog; // 9
 
 mod footprint; // 10
 
+mod crowd; // very many sockets in a process of their own
+mod screens; // 11
+
 mod peer; // 13 and 14
 
 use std::{fs, path::PathBuf, time::Instant};
@@ -43,11 +47,13 @@ use clap::Parser;
 use platform::clock::Clock;
 use store::testing::environment;
 
-use self::{effort::Effort, page::Page, peer::Servers, report::Report};
+use self::{crowd::Crowd, effort::Effort, page::Page, peer::Servers, report::Report};
 
 /// Measures rates and delays. Uses the servers of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL if set.
 #[derive(Debug, Parser)]
 struct CommandLine {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Take less than a minute, with rougher numbers.
     #[arg(long)]
     quick: bool,
@@ -69,9 +75,19 @@ struct CommandLine {
     statements: bool,
 }
 
+/// Parts of a measurement that run in a process of their own, which the measurement starts.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    #[command(hide = true)]
+    Crowd(Crowd),
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let line = CommandLine::parse();
+    let mut line = CommandLine::parse();
+    if let Some(Part::Crowd(crowd)) = line.part.take() {
+        return crowd.run().await;
+    }
     let effort = if line.quick {
         Effort::QUICK
     } else {
@@ -164,6 +180,10 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
     if wanted(10) {
         progress("bytes and memory");
         sections.push(footprint::measure(effort).await?);
+    }
+    if wanted(11) {
+        progress("very many screens");
+        sections.push(screens::measure(effort).await?);
     }
     if wanted(13) {
         progress("beside a peer");
