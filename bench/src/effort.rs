@@ -30,7 +30,9 @@ pub(crate) struct Effort {
     pub(crate) backlogs: &'static [usize],
     /// Maximum time that the draining of a backlog is measured for.
     pub(crate) drain: Duration,
-    /// Number of old orders.
+    /// Numbers of old orders that may not make an order dearer.
+    pub(crate) old_orders: &'static [i64],
+    /// Number of old orders of the stats.
     pub(crate) history: i64,
     /// Number of times that each query on them is measured.
     pub(crate) readings: usize,
@@ -52,6 +54,7 @@ impl Effort {
         patience: Duration::from_secs(60),
         drain: Duration::from_secs(90),
         backlogs: &[1000, 10_000, 100_000],
+        old_orders: &[1000, 100_000, 1_000_000],
         history: 1_000_000,
         readings: 30,
     };
@@ -71,6 +74,7 @@ impl Effort {
         patience: Duration::from_secs(20),
         drain: Duration::from_secs(10),
         backlogs: &[100, 300, 1000],
+        old_orders: &[1000, 10_000],
         history: 50_000,
         readings: 5,
     };

@@ -117,8 +117,8 @@ impl Expediter {
 pub(crate) struct Shop {
     pub(crate) address: String,
     pub(crate) table_codes: Vec<String>,
-    store: String,
-    integrator: String,
+    pub(crate) store: String,
+    pub(crate) integrator: String,
     token: String,
     products: Vec<String>,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use domain::{
+    handoff::HandoffState,
     ids::{AccountId, OrderId, StoreId},
     order::{Customer, Fulfilment},
     status::OrderStatus,
@@ -50,11 +51,13 @@ struct PastOrder {
 }
 
 impl History {
-    /// Writes `orders` orders. `stores`: at least two empty stores.
+    /// Writes `orders` orders. `stores`: at least two empty stores. `integrator`: each order also gets an event and a
+    /// handoff that this integrator has acknowledged.
     pub(crate) async fn write(
         connection: &mut Bare,
         stores: &[StoreId],
         orders: i64,
+        integrator: Option<Uuid>,
         now: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
         let chance = Chance::system();
@@ -94,6 +97,9 @@ impl History {
                 }
                 n += past.len();
                 insert(connection, &past, &chance).await?;
+                if let Some(integrator) = integrator {
+                    insert_handoffs(connection, &past, integrator, &chance).await?;
+                }
                 if n >= orders / 20 {
                     early.get_or_insert((past[0].id.into(), past[0].placed_at));
                 }
@@ -207,6 +213,56 @@ async fn insert(connection: &mut Bare, past: &[PastOrder], chance: &Chance) -> a
                 .push_bind(2_i64)
                 .push_bind(250_i64)
                 .push_bind(false);
+        });
+        query.build().execute(&mut *conn).await?;
+    });
+    Ok(())
+}
+
+async fn insert_handoffs(
+    connection: &mut Bare,
+    past: &[PastOrder],
+    integrator: Uuid,
+    chance: &Chance,
+) -> anyhow::Result<()> {
+    let data = serde_json::json!({});
+    bare!(connection, |conn| {
+        let mut query = QueryBuilder::new(
+            "INSERT INTO handoffs (id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, \
+             round, attempts, max_attempts, due_at, fence, deadline, claim_failures, created_at, closed_at) ",
+        );
+        query.push_values(past, |mut row, order| {
+            row.push_bind(chance.id::<Uuid>(order.placed_at))
+                .push_bind(order.store.uuid())
+                .push_bind(order.id)
+                .push_bind(integrator)
+                .push_bind(1_i32)
+                .push_bind("order.placed")
+                .push_bind(HandoffState::Acknowledged.as_str())
+                .push_bind(true)
+                .push_bind(order.placed_at)
+                .push_bind(1_i32)
+                .push_bind(1_i32)
+                .push_bind(5_i32)
+                .push_bind(order.placed_at)
+                .push_bind(1_i64)
+                .push_bind(order.placed_at)
+                .push_bind(0_i32)
+                .push_bind(order.placed_at)
+                .push_bind(order.placed_at);
+        });
+        query.build().execute(&mut *conn).await?;
+        let mut query = QueryBuilder::new(
+            "INSERT INTO events (stream_id, seq, store_id, order_id, kind, at, data) ",
+        );
+        query.push_values(past, |mut row, order| {
+            row.push_bind(order.id)
+                .push_bind(1_i64)
+                .push_bind(order.store.uuid())
+                .push_bind(order.id)
+                .push_bind("order.placed")
+                .push_bind(order.placed_at)
+                .push_bind(Json(&data));
         });
         query.build().execute(&mut *conn).await?;
     });

@@ -38,6 +38,8 @@ mod footprint; // 10
 mod crowd; // very many sockets in a process of their own
 mod screens; // 11
 
+mod old_orders; // 12
+
 mod peer; // 13 and 14
 
 use std::{fs, path::PathBuf, time::Instant};
@@ -70,6 +72,9 @@ struct CommandLine {
     /// Say that the servers are today's MySQL and RabbitMQ: measures only section 14.
     #[arg(long)]
     today: bool,
+    /// Measure section 12 with this number of old orders too.
+    #[arg(long)]
+    old: Option<i64>,
     /// Also print the statements that section 4 counts.
     #[arg(long)]
     statements: bool,
@@ -185,6 +190,10 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
         progress("very many screens");
         sections.push(screens::measure(effort).await?);
     }
+    if wanted(12) {
+        progress("old orders");
+        sections.push(old_orders::measure(effort, line.old).await?);
+    }
     if wanted(13) {
         progress("beside a peer");
         let section = peer::measure(effort, Servers::Private, line.peer.as_deref()).await?;
@@ -203,6 +212,7 @@ fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
         line.quick.then(|| " QUICK=1".to_owned()),
         (!only.is_empty()).then(|| format!(" ONLY={}", only.join(","))),
         line.peer.is_some().then(|| " PEERS=1".to_owned()),
+        line.old.map(|orders| format!(" OLD={orders}")),
         line.today.then(|| " REAL=1".to_owned()),
     ];
     let command = format!(

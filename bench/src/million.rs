@@ -75,7 +75,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
     }
     let mut connection = Bare::connect(&database.url()).await?;
     let now = house.clock.now();
-    let history = History::write(&mut connection, &stores, effort.history, now).await?;
+    let history = History::write(&mut connection, &stores, effort.history, None, now).await?;
 
     let ledger = &house.ledger;
     let untallied = ask(&Query::Stats, ledger, &mut connection, &history).await?;
@@ -130,7 +130,7 @@ async fn on(ground: Ground, effort: &Effort) -> anyhow::Result<Vec<Vec<String>>>
 }
 
 /// Runs sweeps like the worker until all orders are tallied; returns the duration of each.
-async fn catch_up(ledger: &Ledger) -> anyhow::Result<Vec<Duration>> {
+pub(crate) async fn catch_up(ledger: &Ledger) -> anyhow::Result<Vec<Duration>> {
     let (mut sweeps, mut after, mut is_behind) = (Vec::new(), None, false);
     loop {
         let began = Instant::now();

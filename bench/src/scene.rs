@@ -33,6 +33,14 @@ impl Scene {
     }
 
     pub(crate) async fn on(expediter: Expediter) -> anyhow::Result<Self> {
+        Self::after(expediter, async |_, _| Ok(())).await
+    }
+
+    /// Opens a scene whose program may restart before the sockets are opened.
+    pub(crate) async fn after(
+        mut expediter: Expediter,
+        prepare: impl AsyncFnOnce(&mut Expediter, &Shop) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
         let log = Log::default();
         let integrator = Integrator::start({
             let log = log.clone();
@@ -42,6 +50,7 @@ impl Scene {
         let wanted =
             json!({"url": format!("http://{}/orders", integrator.address), "concurrency": 64});
         let shop = Arc::new(Shop::open(&expediter, wanted).await?);
+        prepare(&mut expediter, &shop).await?;
         let sockets = Sockets::open(&shop.address, shop.table_codes.clone(), {
             let log = log.clone();
             move |text| {

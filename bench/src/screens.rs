@@ -44,7 +44,8 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
                 process grew by, 3 s after the last one was opened. Fan-out: first to last socket that received one `order.placed`, \
                 against the same bytes written to as many plain connections, whose clients are in such a process too \
                 (medians). Storm: the process is killed, an order is placed (with servers), the process is started \
-                again, and all clients come back with `?after=`, 128 at a time; seconds from its readiness until the last one has its \
+                again, and all clients come back with `?after=`, 128 at a time (a program on SQLite begins a new epoch, so that they \
+                get a snapshot); seconds from its readiness until the last one has its \
                 first frame. Reads: the SELECTs that the database counted meanwhile, less those of as much time before.",
         columns: vec![
             "ground",
