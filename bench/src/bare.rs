@@ -71,8 +71,8 @@ impl Loader {
         })
     }
 
-    /// Writes one transaction.
-    pub(crate) async fn load(&mut self) -> anyhow::Result<()> {
+    /// Writes one transaction; returns its orders.
+    pub(crate) async fn load(&mut self) -> anyhow::Result<Vec<Uuid>> {
         self.connection.say("BEGIN").await?;
         let now = self.clock.now().trunc_subsecs(6);
         let ids: Vec<Uuid> = (0..self.orders_per_commit)
@@ -82,7 +82,8 @@ impl Loader {
             self.insert(ids, now).await?;
         }
         self.outbox(now).await?;
-        self.connection.say("COMMIT").await
+        self.connection.say("COMMIT").await?;
+        Ok(ids)
     }
 
     async fn insert(&mut self, ids: &[Uuid], now: DateTime<Utc>) -> anyhow::Result<()> {

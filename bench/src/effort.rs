@@ -30,6 +30,8 @@ pub(crate) struct Effort {
     pub(crate) backlogs: &'static [usize],
     /// Maximum time that the draining of a backlog is measured for.
     pub(crate) drain: Duration,
+    /// Number of batches of plain claims and outcomes, for each connection and round.
+    pub(crate) batches: usize,
     /// Numbers of old orders that may not make an order dearer.
     pub(crate) old_orders: &'static [i64],
     /// Number of old orders of the stats.
@@ -54,6 +56,7 @@ impl Effort {
         patience: Duration::from_secs(60),
         drain: Duration::from_secs(90),
         backlogs: &[1000, 10_000, 100_000],
+        batches: 100,
         old_orders: &[1000, 100_000, 1_000_000],
         history: 1_000_000,
         readings: 30,
@@ -74,6 +77,7 @@ impl Effort {
         patience: Duration::from_secs(20),
         drain: Duration::from_secs(10),
         backlogs: &[100, 300, 1000],
+        batches: 20,
         old_orders: &[1000, 10_000],
         history: 50_000,
         readings: 5,

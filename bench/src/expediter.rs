@@ -34,16 +34,20 @@ impl Expediter {
 
     /// Starts the process on a database that may have rows already.
     pub(crate) async fn start_on(ground: Ground, database: FreshDb) -> anyhow::Result<Self> {
-        Self::of(&built("expediter")?, ground, database).await
+        let settings = ground.settings(&database);
+        Self::of(&built("expediter")?, settings, Some(database)).await
     }
 
-    /// Starts the `expediter` of any build.
-    pub(crate) async fn of(
+    /// Starts the `expediter` of another build, with an SQLite database of its own making.
+    pub(crate) async fn of_build(program: &Path) -> anyhow::Result<Self> {
+        Self::of(&program.canonicalize()?, Vec::new(), None).await
+    }
+
+    async fn of(
         program: &Path,
-        ground: Ground,
-        database: FreshDb,
+        mut settings: Vec<(&'static str, String)>,
+        database: Option<FreshDb>,
     ) -> anyhow::Result<Self> {
-        let mut settings = ground.settings(&database);
         let fixed = [
             ("telemetry.filter", "warn"),
             ("telemetry.format", "text"),
@@ -76,7 +80,7 @@ impl Expediter {
             operator: operator.trim().to_owned(),
             process,
             settings,
-            database: Some(database),
+            database,
         })
     }
 

@@ -40,6 +40,11 @@ mod screens; // 11
 
 mod old_orders; // 12
 
+mod batches; // claims and outcomes in plain SQL
+mod plain_sql; // 15
+
+mod before; // 16
+
 mod peer; // 13 and 14
 
 use std::{fs, path::PathBuf, time::Instant};
@@ -75,6 +80,9 @@ struct CommandLine {
     /// Measure section 12 with this number of old orders too.
     #[arg(long)]
     old: Option<i64>,
+    /// Measure in turns with this earlier build of `expediter` (section 16).
+    #[arg(long)]
+    before: Option<PathBuf>,
     /// Also print the statements that section 4 counts.
     #[arg(long)]
     statements: bool,
@@ -202,6 +210,14 @@ async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> 
         }
         sections.extend(section);
     }
+    if wanted(15) {
+        progress("claims and outcomes in plain SQL");
+        sections.push(plain_sql::measure(effort).await?);
+    }
+    if let Some(program) = line.before.as_deref().filter(|_| wanted(16)) {
+        progress("an earlier build");
+        sections.push(before::measure(effort, program).await?);
+    }
     Ok(Report { sections })
 }
 
@@ -213,6 +229,9 @@ fn taken(line: &CommandLine, machine: &str, began: Instant) -> String {
         (!only.is_empty()).then(|| format!(" ONLY={}", only.join(","))),
         line.peer.is_some().then(|| " PEERS=1".to_owned()),
         line.old.map(|orders| format!(" OLD={orders}")),
+        line.before
+            .is_some()
+            .then(|| " BEFORE=path/to/expediter".to_owned()),
         line.today.then(|| " REAL=1".to_owned()),
     ];
     let command = format!(
