@@ -25,8 +25,8 @@ use crate::{
 const FILLERS: usize = 256;
 /// New orders a second at the other integrator.
 const NEW_PER_S: f64 = 20.0;
-/// The rate counts until this share is handed over: the last orders may wait for a retry.
-const COUNTED: f64 = 0.98;
+/// The rate leaves out one order in so many, the last ones: they may wait for a retry.
+const NOT_COUNTED: usize = 50;
 const LOOK: Duration = Duration::from_millis(100);
 
 pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
@@ -143,7 +143,7 @@ async fn drain(
         before < waiting / 2,
         "{before} of {waiting} orders did not wait"
     );
-    let enough = before + ((waiting - before) as f64 * COUNTED) as usize;
+    let enough = waiting - (waiting - before) / NOT_COUNTED;
     while back.log.arrivals() < enough && began.elapsed() < effort.drain {
         sleep(LOOK).await;
     }

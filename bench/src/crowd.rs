@@ -6,11 +6,12 @@ use std::{
     process::{Child, Command, Stdio},
     sync::Arc,
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 use futures_util::StreamExt;
+use platform::clock::Clock;
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::AsyncReadExt,
@@ -48,20 +49,20 @@ pub(crate) struct Crowd {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub(crate) enum News {
     /// All sockets are open, for the first time or again.
-    Open { at: u64, resumed: usize },
+    Open { at: i64, resumed: usize },
     /// All sockets have received an order.
-    Event { first: u64, last: u64, bytes: usize },
+    Event { first: i64, last: i64, bytes: usize },
 }
 
 enum Seen {
     Open { resumed: bool },
     Lost,
-    Event { at: u64, bytes: usize },
+    Event { at: i64, bytes: usize },
 }
 
-pub(crate) fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0))
+/// Returns the microseconds since 1970, which are the same in all processes of the machine.
+pub(crate) fn now_us() -> i64 {
+    Clock::system().now().timestamp_micros()
 }
 
 impl Crowd {
@@ -94,7 +95,7 @@ impl Crowd {
 #[expect(clippy::print_stdout, reason = "the parent process reads it")]
 async fn tell(mut seen: mpsc::UnboundedReceiver<Seen>, clients: usize) -> anyhow::Result<()> {
     let (mut open, mut resumed) = (0, 0);
-    let (mut events, mut first, mut last) = (0, u64::MAX, 0);
+    let (mut events, mut first, mut last) = (0, i64::MAX, 0);
     while let Some(one) = seen.recv().await {
         let news = match one {
             Seen::Open { resumed: again } => {
@@ -113,7 +114,7 @@ async fn tell(mut seen: mpsc::UnboundedReceiver<Seen>, clients: usize) -> anyhow
                 let is_last = events == clients;
                 let news = News::Event { first, last, bytes };
                 if is_last {
-                    (events, first, last) = (0, u64::MAX, 0);
+                    (events, first, last) = (0, i64::MAX, 0);
                 }
                 is_last.then_some(news)
             }
@@ -278,7 +279,7 @@ impl Crowded {
     }
 
     /// Waits until all sockets are open; returns when they were, and how many resumed.
-    pub(crate) async fn open(&mut self) -> anyhow::Result<(u64, usize)> {
+    pub(crate) async fn open(&mut self) -> anyhow::Result<(i64, usize)> {
         match self.next().await? {
             News::Open { at, resumed } => Ok((at, resumed)),
             News::Event { .. } => bail!("an event came before all sockets were open"),
@@ -286,7 +287,7 @@ impl Crowded {
     }
 
     /// Waits until all sockets have an event; returns when the first and the last received it, and its length.
-    pub(crate) async fn event(&mut self) -> anyhow::Result<(u64, u64, usize)> {
+    pub(crate) async fn event(&mut self) -> anyhow::Result<(i64, i64, usize)> {
         match self.next().await? {
             News::Event { first, last, bytes } => Ok((first, last, bytes)),
             News::Open { .. } => bail!("sockets were lost and came back"),

@@ -192,7 +192,7 @@ async fn storm(
     let expected = (idle_reads as f64 * began.elapsed().as_secs_f64() / idle) as i64;
     let extra = reads(database).await? - reads_before - expected;
     Ok(Storm {
-        back: Duration::from_micros(at.saturating_sub(ready)),
+        back: Duration::from_micros(u64::try_from(at - ready).unwrap_or(0)),
         resumed,
         reads: matches!(database, Bare::MySql(_)).then_some(extra),
     })
