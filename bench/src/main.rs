@@ -5,7 +5,8 @@ mod machine;
 mod page; // docs/benchmarks.md
 mod report; // the tables
 mod samples; // the measurements of a run
-mod targets; // the page's first table
+mod target_table; // the page's first table
+mod targets; // what it has a row for
 
 mod bare; // the limit: plain inserts
 mod ground; // SQLite alone, or servers
@@ -113,7 +114,7 @@ async fn main() -> anyhow::Result<()> {
     let head = head(&taken, &effort);
     say(&format!(
         "{head}\n\n{}\n\n{report}",
-        targets::table(&report, None)
+        target_table::table(&report, None)
     ));
     if let Some(path) = &line.write {
         let mut page = Page::read(&fs::read_to_string(path).unwrap_or_default());
@@ -121,9 +122,9 @@ async fn main() -> anyhow::Result<()> {
         if !is_apart {
             page.start_over(head);
         }
-        let old = page.section(targets::NUMBER).filter(|_| is_apart);
-        let table = targets::table(&report, old);
-        page.put(targets::NUMBER, &table);
+        let old = page.section(target_table::NUMBER).filter(|_| is_apart);
+        let table = target_table::table(&report, old);
+        page.put(target_table::NUMBER, &table);
         for section in &report.sections {
             let when =
                 is_apart.then(|| format!("\nMeasured separately from the other sections. {taken}"));
