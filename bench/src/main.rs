@@ -50,12 +50,18 @@ mod peer; // 13 and 14
 
 use std::{fs, path::PathBuf, time::Instant};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Parser;
 use platform::clock::Clock;
 use store::testing::environment;
 
-use self::{crowd::Crowd, effort::Effort, page::Page, peer::Servers, report::Report};
+use self::{
+    crowd::Crowd,
+    effort::Effort,
+    page::Page,
+    peer::Servers,
+    report::{Report, Section},
+};
 
 /// Measures rates and delays. Uses the servers of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL if set.
 #[derive(Debug, Parser)]
@@ -109,7 +115,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let machine = machine::facts();
     let began = Instant::now();
-    let report = measure(&line, &effort).await?;
+    let Measuring { report, failed, .. } = measure(&line, &effort).await;
     let taken = taken(&line, &machine, began);
     let head = head(&taken, &effort);
     say(&format!(
@@ -135,91 +141,108 @@ async fn main() -> anyhow::Result<()> {
         }
         fs::write(path, page.to_string()).with_context(|| path.display().to_string())?;
     }
+    ensure!(failed.is_empty(), "sections failed: {failed:?}");
     Ok(())
 }
 
-async fn measure(line: &CommandLine, effort: &Effort) -> anyhow::Result<Report> {
-    if line.today {
-        progress("the whole way on today's servers");
-        let section = peer::measure(effort, Servers::Today, line.peer.as_deref()).await?;
-        return Ok(Report {
-            sections: section.into_iter().collect(),
-        });
-    }
-    let is_apart = |number: u32| number == 6 || (number == 13 && line.peer.is_none());
-    let wanted =
-        |number: u32| line.only.contains(&number) || (line.only.is_empty() && !is_apart(number));
-    let mut sections = Vec::new();
-    if wanted(1) {
-        progress("intake in process");
-        sections.push(intake::measure(effort).await?);
-    }
-    if wanted(2) {
-        progress("intake over HTTP");
-        sections.push(http_intake::measure(effort).await?);
-    }
-    if wanted(3) {
-        progress("end to end");
-        sections.push(whole_way::measure(effort).await?);
-    }
-    if wanted(4) {
-        progress("statements");
-        let texts = line.statements;
-        sections.push(tokio::task::spawn_blocking(move || statements::count(texts)).await??);
-    }
-    if wanted(5) {
-        progress("fan-out");
-        sections.push(fan_out::measure(effort).await?);
-    }
-    if wanted(6) {
-        progress("stats and lists over many orders");
-        sections.push(million::measure(effort).await?);
-    }
-    if wanted(7) {
-        progress("large statements over TLS");
-        let section = tls::measure(effort).await?;
-        if section.is_none() {
-            progress("no MySQL server that offers TLS");
+/// The sections of a run. One that fails is told and left out: the others took long.
+struct Measuring<'a> {
+    line: &'a CommandLine,
+    report: Report,
+    failed: Vec<u32>,
+}
+
+impl Measuring<'_> {
+    /// Measures a section if it is wanted. `measured`: nothing, where it cannot be measured.
+    async fn section<S: Into<Option<Section>>>(
+        &mut self,
+        number: u32,
+        what: &str,
+        measured: impl Future<Output = anyhow::Result<S>>,
+    ) {
+        if !self.line.wants(number) {
+            return;
         }
-        sections.extend(section);
-    }
-    if wanted(8) {
-        progress("saturated, and on a schedule");
-        sections.push(schedule::measure(effort).await?);
-    }
-    if wanted(9) {
-        progress("backlogs");
-        sections.push(backlog::measure(effort).await?);
-    }
-    if wanted(10) {
-        progress("bytes and memory");
-        sections.push(footprint::measure(effort).await?);
-    }
-    if wanted(11) {
-        progress("very many screens");
-        sections.push(screens::measure(effort).await?);
-    }
-    if wanted(12) {
-        progress("old orders");
-        sections.push(old_orders::measure(effort, line.old).await?);
-    }
-    if wanted(13) {
-        progress("beside a peer");
-        let section = peer::measure(effort, Servers::Private, line.peer.as_deref()).await?;
-        if section.is_none() {
-            progress("no MySQL server or no RabbitMQ");
+        progress(&format!("{number}: {what}"));
+        match measured.await.map(Into::into) {
+            Ok(Some(section)) => self.report.sections.push(section),
+            Ok(None) => progress(&format!(
+                "SKIPPED: {number}: {what}: its servers are missing"
+            )),
+            Err(error) => {
+                progress(&format!("FAILED: {number}: {what}: {error:#}"));
+                self.failed.push(number);
+            }
         }
-        sections.extend(section);
     }
-    if wanted(15) {
-        progress("claims and outcomes in plain SQL");
-        sections.push(plain_sql::measure(effort).await?);
+}
+
+impl CommandLine {
+    fn wants(&self, number: u32) -> bool {
+        // Sections that need minutes, another program or other servers.
+        let is_possible = match number {
+            14 => self.today,
+            16 => self.before.is_some(),
+            _ => !self.today,
+        };
+        let is_usual = match number {
+            6 => false,
+            13 => self.peer.is_some(),
+            _ => true,
+        };
+        is_possible && (self.only.contains(&number) || (self.only.is_empty() && is_usual))
     }
-    if let Some(program) = line.before.as_deref().filter(|_| wanted(16)) {
-        progress("an earlier build");
-        sections.push(before::measure(effort, program).await?);
+}
+
+async fn measure<'a>(line: &'a CommandLine, effort: &Effort) -> Measuring<'a> {
+    let mut run = Measuring {
+        line,
+        report: Report::default(),
+        failed: Vec::new(),
+    };
+    let peer = line.peer.as_deref();
+    run.section(1, "intake in process", intake::measure(effort))
+        .await;
+    run.section(2, "intake over HTTP", http_intake::measure(effort))
+        .await;
+    run.section(3, "end to end", whole_way::measure(effort))
+        .await;
+    let texts = line.statements;
+    let count = async move { tokio::task::spawn_blocking(move || statements::count(texts)).await? };
+    run.section(4, "statements", count).await;
+    run.section(5, "fan-out", fan_out::measure(effort)).await;
+    run.section(
+        6,
+        "stats and lists over many orders",
+        million::measure(effort),
+    )
+    .await;
+    run.section(7, "large statements over TLS", tls::measure(effort))
+        .await;
+    run.section(8, "saturated, and on a schedule", schedule::measure(effort))
+        .await;
+    run.section(9, "backlogs", backlog::measure(effort)).await;
+    run.section(10, "bytes and memory", footprint::measure(effort))
+        .await;
+    run.section(11, "very many screens", screens::measure(effort))
+        .await;
+    run.section(12, "old orders", old_orders::measure(effort, line.old))
+        .await;
+    let private = peer::measure(effort, Servers::Private, peer);
+    run.section(13, "beside a peer", private).await;
+    let today = peer::measure(effort, Servers::Today, peer);
+    run.section(14, "on today's servers", today).await;
+    run.section(
+        15,
+        "claims and outcomes in plain SQL",
+        plain_sql::measure(effort),
+    )
+    .await;
+    if let Some(program) = &line.before {
+        run.section(16, "an earlier build", before::measure(effort, program))
+            .await;
     }
-    Ok(Report { sections })
+    run
 }
 
 /// Returns the command, date, machine and duration of the measurement, as one line.
