@@ -70,6 +70,7 @@ dying_at! {
     callback_before_store_commit: "callback.before_store_commit",
     callback_after_store: "callback.after_store",
     callback_before_apply: "callback.before_apply",
+    callback_after_locks: "callback.after_locks",
     callback_before_apply_commit: "callback.before_apply_commit",
     callback_after_apply: "callback.after_apply",
     feed_after_receive: "feed.after_receive",

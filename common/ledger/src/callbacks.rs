@@ -1,6 +1,7 @@
 //! Integrators' callbacks: stored as soon as they are verified, applied under their order's lock.
 
 mod apply;
+mod apply_batch;
 mod interpret;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use domain::{
 use platform::{crash, secrets::sha256};
 use store::{StoreError, callbacks::NewCallback};
 
+pub(crate) use apply_batch::{Queue, start_writers};
 pub use store::callbacks::{CallbackFilter, KeptCallback};
 
 /// Result of receiving a callback.

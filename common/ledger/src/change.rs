@@ -18,7 +18,7 @@ use domain::{
     actor::Actor,
     event::{Event, EventKind},
     hint::{Announcement, Hint},
-    ids::{OrderId, OutboxId, StoreId, StreamId},
+    ids::{IntegratorId, OrderId, OutboxId, StoreId, StreamId},
     integrator::Integrator,
     record::Record,
     status::OrderStatus,
@@ -130,6 +130,15 @@ impl<'l> Change<'l> {
         Ok(read)
     }
 
+    /// Returns an integrator, if it is of a store whose integrators this change has read.
+    pub(crate) fn known_integrator(&self, id: IntegratorId) -> Option<&Integrator> {
+        let mut known = self
+            .integrators
+            .values()
+            .flat_map(|of_store| of_store.iter());
+        known.find(|one| one.id == id)
+    }
+
     /// Adds an event with the stream's next number, which it returns.
     ///
     /// # Panics
@@ -236,10 +245,13 @@ impl<'l> Change<'l> {
             request.write_resource(&mut self.tx, self.resource).await?;
         }
         self.write_gathered().await?;
-        for (store, by) in &self.tallies {
-            if !store::stats::correct(&mut self.tx, *store, by).await? {
-                tracing::error!(%store, "the store's tally row is missing; GET /stats is wrong for this store");
-            }
+        let tallies: Vec<_> = self.tallies.iter().map(|(id, by)| (*id, by)).collect();
+        if !store::stats::correct(&mut self.tx, &tallies).await? {
+            let stores: Vec<&StoreId> = self.tallies.keys().collect();
+            tracing::error!(
+                ?stores,
+                "a tally row of one of these stores is missing; GET /stats is wrong for it"
+            );
         }
         let counted: Vec<(Counter, StreamId, i64)> = self
             .streams

@@ -155,6 +155,7 @@ pub(crate) struct Inner {
     held_orders: intake::Lines,
     held_rows: permits::HeldRowPermits,
     outcomes: handoffs::Queues,
+    callbacks: callbacks::Queue,
     /// Shared with the tasks that commit, hear of events and compare them with the database; guarded inside.
     epochs: epochs::Memory,
 }
@@ -181,7 +182,7 @@ pub struct LedgerParts {
 }
 
 impl Ledger {
-    /// Starts the order and acknowledgement writers on the current runtime; they stop when the last clone is dropped.
+    /// Starts the writers of orders, outcomes and callbacks on the current runtime; they stop when the last clone is dropped.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
         let inner = Arc::new_cyclic(|inner| Inner {
@@ -189,6 +190,7 @@ impl Ledger {
             held_orders: intake::Lines::new(parts.settings.intake.queue_capacity),
             held_rows: permits::HeldRowPermits::default(),
             outcomes: handoffs::start_writers(inner),
+            callbacks: callbacks::start_writers(inner),
             epochs: epochs::Memory::default(),
             parts,
         });

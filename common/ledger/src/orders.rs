@@ -11,7 +11,7 @@ mod settle;
 mod tests;
 mod times;
 
-pub(crate) use advance::{ORDER_ENDED, advance, announce_step, lock, register_locked_order};
+pub(crate) use advance::{Available, ORDER_ENDED, advance, announce_step, lock, lock_available};
 pub use edit::{CustomerEdit, EditRefused, ItemsEdit, OrderEdit};
 pub use list::{OrderFilter, OrderPage};
 pub(crate) use settle::{INTEGRATOR_UNREACHABLE, settle};

@@ -24,6 +24,7 @@ pub const POINTS: &[&str] = &[
     "callback.before_store_commit",
     "callback.after_store",
     "callback.before_apply",
+    "callback.after_locks",
     "callback.before_apply_commit",
     "callback.after_apply",
     "feed.after_receive",

@@ -1,6 +1,7 @@
 //! Callbacks of integrators, stored as received, with their results.
 
 pub mod list;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use crate::{
     rows::text,
     statements::Statement,
     tx::Tx,
+    update_many,
 };
 use domain::{
     callback::{CallbackResult, Update, UpdateMark},
@@ -25,6 +27,7 @@ use domain::{
 };
 
 pub use list::{CallbackFilter, KeptCallback};
+pub use waiting::{Waiting, of_orders};
 
 /// A callback to insert.
 #[derive(Clone, Copy, Debug)]
@@ -272,20 +275,26 @@ pub async fn newest_marks(
         .collect())
 }
 
-pub async fn record_result(
-    tx: &mut Tx,
-    id: CallbackId,
-    result: CallbackResult,
-    detail: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    execute!(
+/// Result of a callback that was applied.
+#[derive(Clone, Debug)]
+pub struct Judged {
+    pub id: CallbackId,
+    pub result: CallbackResult,
+    pub detail: Option<String>,
+}
+
+pub async fn record_results(tx: &mut Tx, judged: &[Judged], now: DateTime<Utc>) -> Result<()> {
+    update_many!(
         tx,
-        "UPDATE callbacks SET applied_at = ?, result = ?, detail = ? WHERE id = ?",
-        now,
-        result,
-        detail.map(shortened),
-        id
+        "id",
+        "UPDATE callbacks /*! FORCE INDEX (PRIMARY) */ SET ",
+        judged,
+        |row| row.id,
+        [
+            "applied_at = " now, ", ";
+            "result = " row.result, ", ";
+            "detail = " row.detail.as_deref().map(shortened), " WHERE id IN (";
+        ]
     );
     Ok(())
 }

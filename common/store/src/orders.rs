@@ -1,5 +1,6 @@
 //! Orders and their items.
 
+mod available;
 mod calendar;
 mod edit;
 pub mod list;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use sqlx::types::Json;
 use uuid::Uuid;
 
+pub use self::available::{Available, Availables, lock_available_with_sessions};
 pub use self::calendar::calendar;
 pub use self::edit::{delete, old_drafts, placed_by, replace_items, replacements, update};
 pub use self::list::{OrderFilter, OrderPage};
@@ -31,6 +33,7 @@ macro_rules! columns {
          o.placed_at, o.accepted_at, o.ended_at, o.updated_at"
     };
 }
+use columns;
 
 macro_rules! placed {
     ($index:literal) => {

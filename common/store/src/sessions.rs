@@ -81,12 +81,6 @@ pub async fn lock_many(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
     some(tx, ids, end).await
 }
 
-/// Locks the sessions that exist and that no other transaction has locked, by id.
-pub async fn lock_available(tx: &mut Tx, ids: &[SessionId]) -> Result<Vec<Session>> {
-    let end = tx.pick(") ORDER BY id FOR UPDATE SKIP LOCKED", ") ORDER BY id");
-    some(tx, ids, end).await
-}
-
 async fn some(tx: &mut Tx, ids: &[SessionId], end: &'static str) -> Result<Vec<Session>> {
     Ok(read_in!(tx, select!("WHERE id IN ("), ids, end))
 }

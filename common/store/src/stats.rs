@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    bulk::chunks,
+    bulk::{chunks, different},
     error::Result,
     execute, execute_in,
     explain::QueryOutput,
@@ -183,42 +183,65 @@ pub async fn extend(
     (from, to): (i64, i64),
     more: &Tally,
 ) -> Result<bool> {
-    let extended = add(tx, store, Some(from), to, more).await?;
+    let extended = add(tx, store, (from, to), more).await?;
     Ok(extended == 1)
 }
 
-/// Corrects a store's tally after a change of an order that is in it; `false` if there is no tally.
-pub async fn correct(tx: &mut Tx, store: StoreId, change: &Tally) -> Result<bool> {
-    Ok(add(tx, store, None, 0, change).await? == 1)
+/// Corrects tallies of stores after a change of orders that are in them, with one statement; `false` if one of them has
+/// no tally.
+pub async fn correct(tx: &mut Tx, changes: &[(StoreId, &Tally)]) -> Result<bool> {
+    let mut corrected = 0;
+    for chunk in different(changes) {
+        let mut query =
+            Statement::new(tx, "UPDATE order_tallies /*! FORCE INDEX (PRIMARY) */ SET ");
+        let mut sums = query.separated(", ");
+        for (column, sum) in sums_of(&chunk) {
+            sums.push(column).push_unseparated(" = ");
+            sums.push_unseparated(column)
+                .push_unseparated(" + CASE store_id");
+            for ((store, _), sum) in chunk.iter().zip(sum) {
+                sums.push_unseparated(" WHEN ")
+                    .push_bind_unseparated(*store);
+                sums.push_unseparated(" THEN ").push_bind_unseparated(sum);
+            }
+            sums.push_unseparated(" END");
+        }
+        query.push(" WHERE store_id IN (");
+        let mut stores = query.separated(", ");
+        for (store, _) in &chunk {
+            stores.push_bind(*store);
+        }
+        corrected += query.push(")").execute(tx).await?;
+    }
+    Ok(corrected == changes.len() as u64)
 }
 
-/// Adds to a tally and returns the number of changed rows. With `ends_at`, requires that it ends there, and makes it
-/// end at `to`.
-async fn add(
-    tx: &mut Tx,
-    store: StoreId,
-    ends_at: Option<i64>,
-    to: i64,
-    more: &Tally,
-) -> Result<u64> {
+/// Returns each column of a tally, with what is added to it for each store.
+fn sums_of(changes: &[&(StoreId, &Tally)]) -> Vec<(&'static str, Vec<i64>)> {
+    let sums = |sum: &dyn Fn(&Tally) -> i64| changes.iter().map(|(_, tally)| sum(tally)).collect();
+    let mut all: Vec<(&str, Vec<i64>)> = COLUMNS
+        .iter()
+        .map(|(column, status)| (*column, sums(&|tally: &Tally| tally.in_status(*status))))
+        .collect();
+    all.push(("ever_accepted", sums(&Tally::ever_accepted)));
+    all.push(("acceptance_us", sums(&Tally::acceptance_us)));
+    all
+}
+
+/// Adds to a tally that ends at `from`, and makes it end at `to`; returns the number of changed rows.
+async fn add(tx: &mut Tx, store: StoreId, (from, to): (i64, i64), more: &Tally) -> Result<u64> {
     let mut query = Statement::new(tx, "UPDATE order_tallies SET ");
     let mut sums = query.separated(", ");
-    for (column, status) in COLUMNS {
-        sums.push(*column).push_unseparated(" = ");
-        sums.push_unseparated(*column).push_unseparated(" + ");
-        sums.push_bind_unseparated(more.in_status(*status));
+    for (column, sum) in sums_of(&[&(store, more)]) {
+        sums.push(column).push_unseparated(" = ");
+        sums.push_unseparated(column).push_unseparated(" + ");
+        for sum in sum {
+            sums.push_bind_unseparated(sum);
+        }
     }
-    sums.push("ever_accepted = ever_accepted + ")
-        .push_bind_unseparated(more.ever_accepted());
-    sums.push("acceptance_us = acceptance_us + ")
-        .push_bind_unseparated(more.acceptance_us());
-    if ends_at.is_some() {
-        sums.push("up_to = ").push_bind_unseparated(to);
-    }
+    sums.push("up_to = ").push_bind_unseparated(to);
     query.push(" WHERE store_id = ").push_bind(store);
-    if let Some(from) = ends_at {
-        query.push(" AND up_to = ").push_bind(from);
-    }
+    query.push(" AND up_to = ").push_bind(from);
     query.execute(tx).await
 }
 

@@ -71,7 +71,8 @@ pub(super) async fn apply(
     update: &Update,
     newest: UpdateMark,
 ) -> Result<Applied> {
-    let handoffs: Vec<Handoff> = store::handoffs::lock_of_order(&mut change.tx, order.id)
+    let handoffs: Vec<Handoff> = change
+        .lock_handoffs_of(order.id)
         .await?
         .into_iter()
         .filter(|handoff| handoff.integrator_id == integrator.id)
@@ -221,11 +222,7 @@ async fn acknowledge_open(
         return Ok(());
     };
     // It was retried by hand and not sent since, so it may have arrived in an earlier round.
-    if handoff.attempts == 0
-        && store::attempts::of_handoff(&mut change.tx, handoff.id)
-            .await?
-            .is_empty()
-    {
+    if handoff.attempts == 0 && !change.was_tried(handoff).await? {
         return Ok(());
     }
     acknowledge_by_callback(change, order, handoff).await?;
@@ -234,7 +231,7 @@ async fn acknowledge_open(
         && integrator.confirms == Confirms::Acknowledgement
         && !says_no
     {
-        store::handoffs::confirm(&mut change.tx, handoff.id, change.now).await?;
+        change.confirm_handoff(handoff.id).await?;
         settle(change, order).await?;
     }
     Ok(())
@@ -315,7 +312,7 @@ async fn accept_first(
         .find(|handoff| handoff.required && handoff.event == HandoffEvent::OrderPlaced);
     if let Some(handoff) = required {
         let confirmed_before = handoff.confirmed_at.is_some();
-        store::handoffs::confirm(&mut change.tx, handoff.id, change.now).await?;
+        change.confirm_handoff(handoff.id).await?;
         if settle(change, order).await? {
             return Ok(None);
         }

@@ -1,9 +1,11 @@
 //! Rows of many orders that a change reads together, and its writes of one kind, which wait for one another.
 //!
-//! A claim or a batch of outcomes calls [`Change::gather`] once its orders are locked. From then on the writes below wait
+//! A claim, a batch of outcomes or one of callbacks calls [`Change::gather`] once its orders are locked. From then on the writes below wait
 //! until [`Change::write_gathered`], which has one statement for each kind however many orders there are, and the handoffs
 //! of these orders are known here, as these writes leave them. In any other change each of them is written at once. Who
 //! reads one of these tables by another way writes what waits before.
+
+mod reports;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +17,8 @@ use domain::{
 };
 use store::{
     attempts::{Ended, NewAttempt},
-    handoffs::{Moved, NewClaim, NewHandoff},
+    callbacks::Judged,
+    handoffs::{Moved, NewClaim, NewHandoff, Reported},
     orders::Changed,
 };
 
@@ -24,6 +27,10 @@ use store::{
 pub(crate) struct Rows {
     /// Handoffs of the gathered orders; `None` if every write goes at once.
     handoffs: Option<BTreeMap<OrderId, Vec<Handoff>>>,
+    /// Handoffs of locked orders that were read before these orders were gathered.
+    read_ahead: BTreeMap<OrderId, Vec<Handoff>>,
+    /// Gathered handoffs that were retried by hand, and tried before that; read once somebody asks.
+    tried: Option<BTreeSet<HandoffId>>,
     /// Integrators' own ids of orders for which callbacks wait, of those that were asked about.
     waited_for: Option<BTreeSet<(IntegratorId, String)>>,
     /// Gathered orders with callbacks that nobody has applied; read once somebody asks.
@@ -40,9 +47,11 @@ pub(crate) struct Rows {
 struct Writes {
     ended: Vec<Ended>,
     moved: BTreeMap<HandoffId, Moved>,
+    reported: BTreeMap<HandoffId, Reported>,
     claimed: Vec<NewClaim>,
     withdrawn: BTreeMap<&'static str, Vec<HandoffId>>,
     orders: BTreeMap<OrderId, Order>,
+    callbacks: Vec<Judged>,
     stock: BTreeMap<ProductId, i64>,
     slots: Vec<OrderId>,
     handoffs: Vec<NewHandoff>,
@@ -52,9 +61,15 @@ struct Writes {
 impl Change<'_> {
     /// Reads the handoffs of these orders, which are locked, and lets the writes of this change wait for one another.
     pub(crate) async fn gather(&mut self, orders: &[OrderId]) -> store::Result<()> {
-        let mut of: BTreeMap<OrderId, Vec<Handoff>> =
-            orders.iter().map(|order| (*order, Vec::new())).collect();
-        for handoff in store::handoffs::of_orders(&mut self.tx, orders).await? {
+        let mut of = std::mem::take(&mut self.rows.read_ahead);
+        of.retain(|order, _| orders.contains(order));
+        let rest: Vec<OrderId> = orders
+            .iter()
+            .copied()
+            .filter(|order| !of.contains_key(order))
+            .collect();
+        of.extend(rest.iter().map(|order| (*order, Vec::new())));
+        for handoff in store::handoffs::of_orders(&mut self.tx, &rest).await? {
             if let Some(known) = handoff.order_id.and_then(|order| of.get_mut(&order)) {
                 known.push(handoff);
             }
@@ -64,6 +79,17 @@ impl Change<'_> {
         }
         self.rows.handoffs = Some(of);
         Ok(())
+    }
+
+    /// Notes all handoffs of orders that are locked, for [`Self::gather`].
+    pub(crate) fn read_ahead(&mut self, orders: &[OrderId], handoffs: &[Handoff]) {
+        let ahead = &mut self.rows.read_ahead;
+        ahead.extend(orders.iter().map(|order| (*order, Vec::new())));
+        for handoff in handoffs {
+            if let Some(of) = handoff.order_id.and_then(|order| ahead.get_mut(&order)) {
+                of.push(handoff.clone());
+            }
+        }
     }
 
     /// Reads the integrators of these stores with one statement.
@@ -342,6 +368,8 @@ impl Change<'_> {
         let writes = std::mem::take(&mut self.rows.writes);
         let moved: Vec<Moved> = writes.moved.into_values().collect();
         store::handoffs::write_moved(&mut self.tx, &moved).await?;
+        let reported: Vec<Reported> = writes.reported.into_values().collect();
+        store::handoffs::write_reported(&mut self.tx, &reported, now).await?;
         store::handoffs::claim(&mut self.tx, &writes.claimed).await?;
         for (reason, ids) in writes.withdrawn {
             store::handoffs::withdraw(&mut self.tx, &ids, reason, now).await?;
@@ -355,6 +383,7 @@ impl Change<'_> {
             })
             .collect();
         store::orders::write_changed(&mut self.tx, &changed).await?;
+        store::callbacks::record_results(&mut self.tx, &writes.callbacks, now).await?;
         if !writes.stock.is_empty() {
             let products: Vec<ProductId> = writes.stock.keys().copied().collect();
             store::stock::lock(&mut self.tx, &products).await?;

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Change, Result, orders};
 use domain::{
+    handoff::Handoff,
     ids::{HandoffId, IntegratorId, OrderId, SessionId},
     order::Order,
-    session::Session,
 };
 use store::handoffs::{Candidate, Look, Place, Stored};
 
@@ -120,8 +120,8 @@ pub(super) struct Locked {
     pub(super) order: Option<Order>,
 }
 
-/// Locks the candidates that nobody else holds, in the global lock order: sessions, orders, handoffs. One statement per
-/// class, since one per order would be most of a claim's cost.
+/// Locks the orders of the candidates that nobody else holds, with their sessions, and reads all handoffs of these
+/// orders. One statement per class, since one per order would be most of a claim's cost.
 pub(super) async fn lock_available(
     change: &mut Change<'_>,
     candidates: &[Candidate],
@@ -135,51 +135,30 @@ async fn lock_some(
     candidates: &[Candidate],
     held: &mut BTreeSet<SessionId>,
 ) -> Result<Vec<Locked>> {
-    let mut sessions: Vec<SessionId> = candidates.iter().filter_map(|one| one.session_id).collect();
-    sessions.sort_unstable();
-    sessions.dedup();
-    let wanted = sessions;
-    let sessions = store::sessions::lock_available(&mut change.tx, &wanted).await?;
-    let sessions: BTreeMap<SessionId, Session> = sessions
-        .into_iter()
-        .map(|session| (session.id, session))
-        .collect();
-
-    held.extend(wanted.iter().filter(|id| !sessions.contains_key(id)));
-    let has_its_session = |one: &&Candidate| {
-        one.session_id
-            .is_none_or(|session| sessions.contains_key(&session))
-    };
-    let mut orders: Vec<OrderId> = candidates
-        .iter()
-        .filter(has_its_session)
-        .filter_map(|one| one.order_id)
-        .collect();
+    let mut orders: Vec<OrderId> = candidates.iter().filter_map(|one| one.order_id).collect();
     orders.sort_unstable();
     orders.dedup();
-    let session_of: BTreeMap<OrderId, SessionId> = candidates
-        .iter()
-        .filter_map(|one| one.order_id.zip(one.session_id))
-        .collect();
-    let mut orders: BTreeMap<OrderId, Order> =
-        store::orders::lock_available(&mut change.tx, &orders)
-            .await?
-            .into_iter()
-            .map(|(order, last_seq)| {
-                let session = session_of.get(&order.id).and_then(|id| sessions.get(id));
-                let order = orders::register_locked_order(change, order, last_seq, session);
-                (order.id, order)
-            })
-            .collect();
+    let orders::Available {
+        mut orders,
+        held_sessions,
+    } = orders::lock_available(change, &orders).await?;
+    held.extend(held_sessions);
 
     let handoffs: Vec<HandoffId> = candidates
         .iter()
         .filter(|one| one.order_id.is_none_or(|order| orders.contains_key(&order)))
         .map(|one| one.id)
         .collect();
-    let locked = store::handoffs::lock_available(&mut change.tx, &handoffs).await?;
     let mut by_id: BTreeMap<HandoffId, Stored> = BTreeMap::new();
-    for stored in locked {
+    // The lock of its order is enough: nobody changes more than the due time of a handoff without it.
+    let ids: Vec<OrderId> = orders.keys().copied().collect();
+    let of_orders = store::handoffs::of_locked_orders(&mut change.tx, &ids, &handoffs).await?;
+    let all: Vec<Handoff> = of_orders.iter().map(|one| one.handoff.clone()).collect();
+    change.read_ahead(&ids, &all);
+    by_id.extend(of_orders.into_iter().map(|one| (one.handoff.id, one)));
+    let without_order = candidates.iter().filter(|one| one.order_id.is_none());
+    let without_order: Vec<HandoffId> = without_order.map(|one| one.id).collect();
+    for stored in store::handoffs::lock_available(&mut change.tx, &without_order).await? {
         let stored = stored?;
         by_id.insert(stored.handoff.id, stored);
     }

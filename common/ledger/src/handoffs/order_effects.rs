@@ -131,7 +131,7 @@ pub(crate) async fn acknowledge_by_callback(
     order: &mut Order,
     handoff: &Handoff,
 ) -> Result<()> {
-    store::handoffs::acknowledge_by_callback(&mut change.tx, handoff.id, change.now).await?;
+    change.acknowledge_handoff(handoff.id).await?;
     record_courier_received(change, order, handoff, &AnsweredIds::default()).await?;
     hint_next(change, handoff).await
 }

@@ -1,5 +1,7 @@
 //! The one function that moves an order, with everything that a move entails.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::lines;
@@ -9,7 +11,7 @@ use domain::{
     event::EventKind,
     handoff::{Cause, HandoffState},
     hint::Hint,
-    ids::{IntegratorId, OrderId},
+    ids::{IntegratorId, OrderId, SessionId},
     integrator::{HandoffEvent, Integrator},
     order::{Order, OrderSession},
     session::Session,
@@ -48,7 +50,7 @@ pub(super) async fn lock_in_session(
 }
 
 /// Prepares an order whose row is locked, and its session's, if it has one, as [`lock`] returns it.
-pub(crate) fn register_locked_order(
+fn register_locked_order(
     change: &mut Change<'_>,
     mut order: Order,
     last_seq: i64,
@@ -70,6 +72,36 @@ pub(crate) fn register_locked_order(
         None => change.register_stream(order.id.into(), Counter::Order, order.store_id, last_seq),
     }
     order
+}
+
+/// Orders that were locked, and sessions of others that somebody holds.
+pub(crate) struct Available {
+    pub(crate) orders: BTreeMap<OrderId, Order>,
+    pub(crate) held_sessions: Vec<SessionId>,
+}
+
+/// Locks orders as [`lock`] does, but with one statement, and none that others hold or whose session they hold.
+pub(crate) async fn lock_available(
+    change: &mut Change<'_>,
+    ids: &[OrderId],
+) -> store::Result<Available> {
+    let found = store::orders::lock_available_with_sessions(&mut change.tx, ids).await?;
+    let mut orders = BTreeMap::new();
+    for one in found.locked {
+        let order = one.order;
+        let store = order.store_id;
+        match (&order.session, one.session_seq) {
+            (Some(session), Some(seq)) => {
+                change.register_stream(session.id.into(), Counter::Session, store, seq);
+            }
+            _ => change.register_stream(order.id.into(), Counter::Order, store, one.last_seq),
+        }
+        orders.insert(order.id, order);
+    }
+    Ok(Available {
+        orders,
+        held_sessions: found.held_sessions,
+    })
 }
 
 impl Refusal for MoveRefused {}
@@ -123,9 +155,9 @@ pub(crate) async fn advance(
     if to.is_unsuccessful() {
         withdraw(change, order).await?;
     } else if to.is_final() {
-        change.write_gathered().await?;
-        let (tx, now) = (&mut change.tx, change.now);
-        store::handoffs::withdraw_from_delivered(tx, order.id, ORDER_ENDED, now).await?;
+        change
+            .withdraw_from_delivered(order.id, ORDER_ENDED)
+            .await?;
     }
     if gives_back {
         give_back_stock(change, order).await?;

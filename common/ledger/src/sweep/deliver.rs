@@ -92,21 +92,6 @@ impl Ledger {
 
 /// Locks the order as [`orders::lock`] does, unless another transaction has locked it or its session.
 async fn lock_if_free(change: &mut Change<'_>, id: OrderId) -> store::Result<Option<Order>> {
-    let Some(session_id) = store::orders::session_of(&mut change.tx, id).await? else {
-        return Ok(None);
-    };
-    let session = match session_id {
-        None => None,
-        Some(session_id) => {
-            let locked = store::sessions::lock_available(&mut change.tx, &[session_id]).await?;
-            let Some(session) = locked.into_iter().next() else {
-                return Ok(None);
-            };
-            Some(session)
-        }
-    };
-    let locked = store::orders::lock_available(&mut change.tx, &[id]).await?;
-    Ok(locked.into_iter().next().map(|(order, last_seq)| {
-        orders::register_locked_order(change, order, last_seq, session.as_ref())
-    }))
+    let mut locked = orders::lock_available(change, &[id]).await?;
+    Ok(locked.orders.remove(&id))
 }

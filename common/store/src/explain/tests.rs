@@ -47,7 +47,12 @@ async fn fill_callbacks(house: &TestDb) -> Vec<IntegratorId> {
             8 => CallbackResult::Unmatched,
             _ => CallbackResult::Applied,
         };
-        callbacks::record_result(&mut tx, id, result, None, now)
+        let judged = callbacks::Judged {
+            id,
+            result,
+            detail: None,
+        };
+        callbacks::record_results(&mut tx, &[judged], now)
             .await
             .unwrap();
     }

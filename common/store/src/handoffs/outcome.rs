@@ -39,14 +39,31 @@ pub async fn write_moved(tx: &mut Tx, moved: &[Moved]) -> Result<()> {
     Ok(())
 }
 
-/// Marks a handoff as acknowledged by a callback. If an attempt is in flight, its lease stays until the outcome arrives
-/// or the lease expires.
-pub async fn acknowledge_by_callback(tx: &mut Tx, id: HandoffId, now: DateTime<Utc>) -> Result<()> {
-    execute!(
+/// A locked handoff that callbacks tell of. If an attempt is in flight, its lease stays until the outcome arrives or the
+/// lease expires.
+#[derive(Clone, Copy, Debug)]
+pub struct Reported {
+    pub id: HandoffId,
+    /// True if it is acknowledged now.
+    pub acknowledged: bool,
+    /// True if its integrator confirms the order; an earlier confirmation is kept.
+    pub confirmed: bool,
+}
+
+/// Writes what callbacks change in locked handoffs.
+pub async fn write_reported(tx: &mut Tx, reported: &[Reported], now: DateTime<Utc>) -> Result<()> {
+    update_many!(
         tx,
-        "UPDATE handoffs SET state = 'acknowledged', reason = NULL, closed_at = ? WHERE id = ?",
-        now,
-        id
+        "id",
+        "UPDATE handoffs /*! FORCE INDEX (PRIMARY) */ SET ",
+        reported,
+        |row| row.id,
+        [
+            "reason = CASE WHEN " row.acknowledged, " THEN NULL ELSE reason END, ";
+            "state = COALESCE(" row.acknowledged.then_some(HandoffState::Acknowledged), ", state), ";
+            "closed_at = COALESCE(" row.acknowledged.then_some(now), ", closed_at), ";
+            "confirmed_at = COALESCE(confirmed_at, " row.confirmed.then_some(now), ") WHERE id IN (";
+        ]
     );
     Ok(())
 }
@@ -72,17 +89,6 @@ pub async fn put_back(
         state,
         due_at,
         shortened(why),
-        id
-    );
-    Ok(())
-}
-
-/// Records that its integrator confirmed the order; an earlier confirmation is kept.
-pub async fn confirm(tx: &mut Tx, id: HandoffId, now: DateTime<Utc>) -> Result<()> {
-    execute!(
-        tx,
-        "UPDATE handoffs SET confirmed_at = ? WHERE id = ? AND confirmed_at IS NULL",
-        now,
         id
     );
     Ok(())

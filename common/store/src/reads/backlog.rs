@@ -236,6 +236,7 @@ async fn assert_reads_are_few(house: &TestDb) {
         800: handoffs::lock_available(&mut tx, &some);
         1500: handoffs::lock_available(&mut tx, &many);
         800: orders::lock_available(&mut tx, &orders);
+        1200: orders::lock_available_with_sessions(&mut tx, &orders);
         100: handoffs::next_due_at(&mut tx, big, now);
         100: handoffs::of_order(&mut tx, orders[1]);
         100: handoffs::lock_of_order(&mut tx, orders[1]);
@@ -245,8 +246,10 @@ async fn assert_reads_are_few(house: &TestDb) {
         2000: integrators::last_response_at(&mut tx, big);
         100: callbacks::lock_unapplied(&mut tx, orders[1], 64);
         100: callbacks::newest_marks(&mut tx, orders[1]);
+        800: callbacks::of_orders(&mut tx, &orders, 64);
         100: callbacks::has_unapplied(&mut tx, orders[1], now);
         800: handoffs::of_orders(&mut tx, &orders);
+        1500: handoffs::of_locked_orders(&mut tx, &orders, &some);
         100: callbacks::with_unapplied(&mut tx, &orders, now);
         800: orders::integrators_reached(&mut tx, &orders);
         200: callbacks::lock_waiting(&mut tx, &references);
