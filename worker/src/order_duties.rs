@@ -14,8 +14,11 @@ use runtime::lifecycle::Shutdown;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Maximum number of orders processed concurrently.
-const CONCURRENCY: usize = 8;
+/// Maximum number of orders whose callbacks are applied concurrently: the ledger applies those of as many in one
+/// transaction, and those of as many again wait for the next one.
+const APPLYING: usize = 128;
+/// Maximum number of orders that are settled concurrently, each in a transaction of its own.
+const SETTLING: usize = 8;
 /// Maximum number of queued duties; the sweep finds what does not fit.
 const MAX_QUEUED: usize = 10_000;
 /// Delay before a duty whose order others hold is tried again, doubled each time.
@@ -31,19 +34,33 @@ pub(crate) struct OrderDuties(Arc<Inner>);
 struct Inner {
     ledger: Ledger,
     metrics: Arc<Metrics>,
-    /// Shared because the consumer adds duties, and the [`CONCURRENCY`] tasks take them and free their orders. All
-    /// writes go through this mutex, which is never held across an await.
+    /// Shared because the consumer adds duties, and the runners take them and free their orders. All writes go through
+    /// this mutex, which is never held across an await.
     duties: Mutex<DutyQueue>,
-    /// Wakes one idle runner: notified after a duty was added, and after an order was freed while duties are queued.
-    changed: Notify,
+    /// Wakes one idle runner of a kind: notified after a duty was added, and after an order was freed while duties are
+    /// queued.
+    changed: PerKind<Notify>,
+}
+
+/// Kind of a duty. Each has its own runners, so that neither waits for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Apply,
+    Settle,
+}
+
+#[derive(Debug, Default)]
+struct PerKind<T> {
+    apply: T,
+    settle: T,
 }
 
 #[derive(Debug, Default)]
 struct DutyQueue {
-    queue: VecDeque<Duty>,
-    /// Same duties as in `queue`, so that none is queued twice.
+    queues: PerKind<VecDeque<Duty>>,
+    /// Same duties as in `queues`, so that none is queued twice.
     queued: HashSet<Duty>,
-    /// Orders that a runner works on; their further duties stay in `queue`.
+    /// Orders that a runner works on; their further duties stay queued.
     busy: HashSet<OrderId>,
     /// Number of tries of the duties whose orders others hold.
     tries: HashMap<Duty, u32>,
@@ -61,13 +78,15 @@ impl OrderDuties {
             ledger,
             metrics,
             duties: Mutex::default(),
-            changed: Notify::new(),
+            changed: PerKind::default(),
         }));
-        for _ in 0..CONCURRENCY {
-            shutdown.spawn_vital(
-                "order duties",
-                order_duties.clone().run(shutdown.stopping()),
-            );
+        for (kind, runners) in [(Kind::Apply, APPLYING), (Kind::Settle, SETTLING)] {
+            for _ in 0..runners {
+                shutdown.spawn_vital(
+                    "order duties",
+                    order_duties.clone().run(kind, shutdown.stopping()),
+                );
+            }
         }
         order_duties
     }
@@ -75,16 +94,16 @@ impl OrderDuties {
     /// Queues a duty and returns at once; drops it if the queue is full, and the sweep finds it later.
     pub(crate) fn note(&self, duty: Duty) {
         if self.0.duties.lock().add(duty) {
-            self.0.changed.notify_one();
+            self.0.changed.of(duty.kind()).notify_one();
         }
     }
 
-    async fn run(self, stopping: CancellationToken) {
+    async fn run(self, kind: Kind, stopping: CancellationToken) {
         while !stopping.is_cancelled() {
-            let next = self.0.duties.lock().next();
+            let next = self.0.duties.lock().next(kind);
             let Some(duty) = next else {
                 tokio::select! {
-                    () = self.0.changed.notified() => {}
+                    () = self.0.changed.of(kind).notified() => {}
                     () = stopping.cancelled() => {}
                 }
                 continue;
@@ -110,13 +129,36 @@ impl Duty {
             Self::ApplyCallbacks(order) | Self::Settle(order) => order,
         }
     }
+
+    const fn kind(self) -> Kind {
+        match self {
+            Self::ApplyCallbacks(_) => Kind::Apply,
+            Self::Settle(_) => Kind::Settle,
+        }
+    }
+}
+
+impl<T> PerKind<T> {
+    const fn of(&self, kind: Kind) -> &T {
+        match kind {
+            Kind::Apply => &self.apply,
+            Kind::Settle => &self.settle,
+        }
+    }
+
+    const fn of_mut(&mut self, kind: Kind) -> &mut T {
+        match kind {
+            Kind::Apply => &mut self.apply,
+            Kind::Settle => &mut self.settle,
+        }
+    }
 }
 
 impl DutyQueue {
     fn add(&mut self, duty: Duty) -> bool {
-        let is_new = self.queue.len() < MAX_QUEUED && self.queued.insert(duty);
+        let is_new = self.queued.len() < MAX_QUEUED && self.queued.insert(duty);
         if is_new {
-            self.queue.push_back(duty);
+            self.queues.of_mut(duty.kind()).push_back(duty);
         }
         is_new
     }
@@ -132,11 +174,12 @@ impl DutyQueue {
         Some(HELD_DELAY * 2_u32.pow(tries))
     }
 
-    /// Takes the first duty whose order is not busy, and marks that order busy.
-    fn next(&mut self) -> Option<Duty> {
+    /// Takes the first duty of this kind whose order is not busy, and marks that order busy.
+    fn next(&mut self, kind: Kind) -> Option<Duty> {
         let free = |duty: &Duty| !self.busy.contains(&duty.order());
-        let at = self.queue.iter().position(free)?;
-        let duty = self.queue.remove(at)?;
+        let queue = self.queues.of_mut(kind);
+        let at = queue.iter().position(free)?;
+        let duty = queue.remove(at)?;
         self.queued.remove(&duty);
         self.busy.insert(duty.order());
         Some(duty)
@@ -180,11 +223,13 @@ impl Drop for Busy<'_> {
     fn drop(&mut self) {
         let mut duties = self.0.duties.lock();
         duties.busy.remove(&self.1);
-        let more = !duties.queue.is_empty();
+        let more = [Kind::Apply, Kind::Settle].map(|kind| !duties.queues.of(kind).is_empty());
         drop(duties);
-        if more {
-            // A runner may have skipped this order's next duty while it was busy.
-            self.0.changed.notify_one();
+        // A runner may have skipped this order's next duty while it was busy.
+        for (kind, more) in [Kind::Apply, Kind::Settle].into_iter().zip(more) {
+            if more {
+                self.0.changed.of(kind).notify_one();
+            }
         }
     }
 }
@@ -211,11 +256,11 @@ mod tests {
         ] {
             assert!(duties.add(duty));
         }
-        assert_eq!(duties.next(), Some(Duty::ApplyCallbacks(first)));
-        assert_eq!(duties.next(), Some(Duty::Settle(second)));
-        assert_eq!(duties.next(), None);
+        assert_eq!(duties.next(Kind::Apply), Some(Duty::ApplyCallbacks(first)));
+        assert_eq!(duties.next(Kind::Settle), Some(Duty::Settle(second)));
+        assert_eq!(duties.next(Kind::Settle), None);
         duties.busy.remove(&first);
-        assert_eq!(duties.next(), Some(Duty::Settle(first)));
+        assert_eq!(duties.next(Kind::Settle), Some(Duty::Settle(first)));
     }
     #[test]
     fn a_duty_whose_order_is_held_comes_back_ever_later_until_the_sweep_has_it() {
@@ -236,11 +281,11 @@ mod tests {
         let mut duties = DutyQueue::default();
         assert!(duties.add(Duty::Settle(first)));
         assert!(!duties.add(Duty::Settle(first)));
-        while duties.queue.len() < MAX_QUEUED {
+        while duties.queued.len() < MAX_QUEUED {
             assert!(duties.add(Duty::Settle(order())));
         }
         assert!(!duties.add(Duty::Settle(order())));
-        assert_eq!(duties.next(), Some(Duty::Settle(first)));
+        assert_eq!(duties.next(Kind::Settle), Some(Duty::Settle(first)));
         assert!(duties.add(Duty::Settle(order())));
     }
 }
