@@ -182,7 +182,8 @@ pub struct LedgerParts {
 }
 
 impl Ledger {
-    /// Starts the writers of orders, outcomes and callbacks on the current runtime; they stop when the last clone is dropped.
+    /// Starts the writers of orders, outcomes and callbacks on the current runtime; they stop when the last clone is
+    /// dropped.
     #[must_use]
     pub fn new(parts: LedgerParts) -> Self {
         let inner = Arc::new_cyclic(|inner| Inner {

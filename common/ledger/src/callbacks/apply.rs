@@ -157,7 +157,7 @@ fn public_message(error: &Failure) -> String {
     }
 }
 
-/// What is known of an order's callbacks while they are applied.
+/// Knowledge about an order's callbacks while they are applied.
 #[derive(Default)]
 pub(super) struct Known {
     /// The newest update of each integrator that counted.

@@ -1,8 +1,8 @@
 //! Batches the applying of callbacks: orders that come during a transaction share the next one.
 //!
-//! A batch locks and reads what its orders need with a few statements, applies the callbacks of each order as if it were
-//! alone, and writes with one statement for each kind of row. An order that others hold, or that has more callbacks than
-//! a batch reads, goes on in transactions of its own, and so does each order of a batch that fails.
+//! A batch locks and reads what its orders need with a few statements, applies the callbacks of each order as if it
+//! were alone, and writes with one statement for each kind of row. An order that others hold, or that has more
+//! callbacks than a batch reads, goes on in transactions of its own, and so does each order of a batch that fails.
 
 #[cfg(test)]
 mod tests;
@@ -57,8 +57,8 @@ pub(crate) fn start_writers(inner: &Weak<Inner>) -> Queue {
 
 impl Ledger {
     /// Applies an order's waiting callbacks in order of receipt; returns the number applied. One that fails is skipped,
-    /// and parked at its fifth failure. If another transaction holds the order, at most two callers wait for it; the next
-    /// ones get an error at once.
+    /// and parked at its fifth failure. If another transaction holds the order, at most two callers wait for it; the
+    /// next ones get an error at once.
     #[crate::boxed]
     pub async fn apply_callbacks(&self, order: OrderId) -> Result<u32> {
         let Ok(place) = self.inner.callbacks.try_reserve() else {
@@ -92,7 +92,7 @@ async fn apply_batch(inner: Arc<Inner>, waiting: Vec<PendingOrder>) {
     for one in waiting {
         let page = done.get_mut(&one.order);
         let is_done = page.as_ref().is_some_and(|page| page.is_last);
-        // Who asked for the same order too has applied none.
+        // Others that asked for the same order have applied none.
         let applied = page.map_or(0, |page| std::mem::take(&mut page.applied));
         if is_done {
             // The caller may be gone; the callbacks are applied all the same.

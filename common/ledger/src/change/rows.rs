@@ -1,8 +1,8 @@
 //! Rows of many orders that a change reads together, and its writes of one kind, which wait for one another.
 //!
-//! A claim, a batch of outcomes or one of callbacks calls [`Change::gather`] once its orders are locked. From then on the writes below wait
-//! until [`Change::write_gathered`], which has one statement for each kind however many orders there are, and the handoffs
-//! of these orders are known here, as these writes leave them. In any other change each of them is written at once. Who
+//! A claim, a batch of outcomes or one of callbacks calls [`Change::gather`] once its orders are locked. From then on the
+//! writes below wait until [`Change::write_gathered`], which has one statement for each kind however many orders there
+//! are, and the handoffs of these orders are known here, as these writes leave them. In any other change each of them is written at once. Who
 //! reads one of these tables by another way writes what waits before.
 
 mod reports;

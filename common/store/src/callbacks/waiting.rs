@@ -13,7 +13,7 @@ use domain::{
     ids::{CallbackId, IntegratorId, OrderId},
 };
 
-/// What there is to know of locked orders when their callbacks are applied.
+/// Rows that are needed to apply the callbacks of locked orders.
 #[derive(Clone, Debug, Default)]
 pub struct Waiting {
     /// Unapplied callbacks of each order, in order of receipt.
