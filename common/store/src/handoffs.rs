@@ -26,7 +26,7 @@ use crate::{
     error::Result,
     execute, fetch_all, fetch_in, fetch_optional_scalar, for_update, insert_many, push_ids,
     read_all, read_in, read_optional,
-    rows::{ReadRow, Row, read_rows},
+    rows::{ReadRow, Row},
     statements::Statement,
     tx::Tx,
 };
@@ -198,34 +198,6 @@ pub async fn of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> 
         handoffs.extend(handoffs_of(rows));
     }
     Ok(handoffs)
-}
-
-/// Returns the handoffs of these orders, which are locked, in no particular order; with their messages, if they are
-/// among `with_messages`.
-pub async fn of_locked_orders(
-    tx: &mut Tx,
-    orders: &[OrderId],
-    with_messages: &[HandoffId],
-) -> Result<Vec<Stored>> {
-    if orders.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut query = Statement::new(
-        tx,
-        "SELECT id, store_id, order_id, integrator_id, position, event, state, required, confirmed_at, round, \
-         attempts, uncounted, max_attempts, due_at, leased_until, fence, CASE WHEN id IN (",
-    );
-    if with_messages.is_empty() {
-        query.push("NULL");
-    }
-    push_ids(&mut query, with_messages);
-    query.push(
-        ") THEN body END AS body, cause, deadline, reference, reason, created_at, closed_at \
-         FROM handoffs /*! FORCE INDEX (order_id) */ WHERE order_id IN (",
-    );
-    push_ids(&mut query, orders);
-    let rows = query.push(")").fetch_all(tx).await?;
-    read_rows(rows)
 }
 
 /// Returns the same as [`of_order`], with the rows locked by id, for callers that are about to change them.

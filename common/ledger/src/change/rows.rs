@@ -27,8 +27,6 @@ use store::{
 pub(crate) struct Rows {
     /// Handoffs of the gathered orders; `None` if every write goes at once.
     handoffs: Option<BTreeMap<OrderId, Vec<Handoff>>>,
-    /// Handoffs of locked orders that were read before these orders were gathered.
-    read_ahead: BTreeMap<OrderId, Vec<Handoff>>,
     /// Gathered handoffs that were retried by hand, and tried before that; read once somebody asks.
     tried: Option<BTreeSet<HandoffId>>,
     /// Integrators' own ids of orders for which callbacks wait, of those that were asked about.
@@ -61,15 +59,9 @@ struct Writes {
 impl Change<'_> {
     /// Reads the handoffs of these orders, which are locked, and lets the writes of this change wait for one another.
     pub(crate) async fn gather(&mut self, orders: &[OrderId]) -> store::Result<()> {
-        let mut of = std::mem::take(&mut self.rows.read_ahead);
-        of.retain(|order, _| orders.contains(order));
-        let rest: Vec<OrderId> = orders
-            .iter()
-            .copied()
-            .filter(|order| !of.contains_key(order))
-            .collect();
-        of.extend(rest.iter().map(|order| (*order, Vec::new())));
-        for handoff in store::handoffs::of_orders(&mut self.tx, &rest).await? {
+        let mut of: BTreeMap<OrderId, Vec<Handoff>> =
+            orders.iter().map(|order| (*order, Vec::new())).collect();
+        for handoff in store::handoffs::of_orders(&mut self.tx, orders).await? {
             if let Some(known) = handoff.order_id.and_then(|order| of.get_mut(&order)) {
                 known.push(handoff);
             }
@@ -79,17 +71,6 @@ impl Change<'_> {
         }
         self.rows.handoffs = Some(of);
         Ok(())
-    }
-
-    /// Notes all handoffs of orders that are locked, for [`Self::gather`].
-    pub(crate) fn read_ahead(&mut self, orders: &[OrderId], handoffs: &[Handoff]) {
-        let ahead = &mut self.rows.read_ahead;
-        ahead.extend(orders.iter().map(|order| (*order, Vec::new())));
-        for handoff in handoffs {
-            if let Some(of) = handoff.order_id.and_then(|order| ahead.get_mut(&order)) {
-                of.push(handoff.clone());
-            }
-        }
     }
 
     /// Reads the integrators of these stores with one statement.

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{Change, Result, orders};
 use domain::{
-    handoff::Handoff,
     ids::{HandoffId, IntegratorId, OrderId, SessionId},
     order::Order,
 };
@@ -120,8 +119,8 @@ pub(super) struct Locked {
     pub(super) order: Option<Order>,
 }
 
-/// Locks the orders of the candidates that nobody else holds, with their sessions, and reads all handoffs of these
-/// orders. One statement per class, since one per order would be most of a claim's cost.
+/// Locks the candidates that nobody else holds: their orders with the sessions, and then the handoffs. One statement
+/// for each, since one per order would be most of a claim's cost.
 pub(super) async fn lock_available(
     change: &mut Change<'_>,
     candidates: &[Candidate],
@@ -149,16 +148,9 @@ async fn lock_some(
         .filter(|one| one.order_id.is_none_or(|order| orders.contains_key(&order)))
         .map(|one| one.id)
         .collect();
+    let locked = store::handoffs::lock_available(&mut change.tx, &handoffs).await?;
     let mut by_id: BTreeMap<HandoffId, Stored> = BTreeMap::new();
-    // The lock of its order is enough: nobody changes more than the due time of a handoff without it.
-    let ids: Vec<OrderId> = orders.keys().copied().collect();
-    let of_orders = store::handoffs::of_locked_orders(&mut change.tx, &ids, &handoffs).await?;
-    let all: Vec<Handoff> = of_orders.iter().map(|one| one.handoff.clone()).collect();
-    change.read_ahead(&ids, &all);
-    by_id.extend(of_orders.into_iter().map(|one| (one.handoff.id, one)));
-    let without_order = candidates.iter().filter(|one| one.order_id.is_none());
-    let without_order: Vec<HandoffId> = without_order.map(|one| one.id).collect();
-    for stored in store::handoffs::lock_available(&mut change.tx, &without_order).await? {
+    for stored in locked {
         let stored = stored?;
         by_id.insert(stored.handoff.id, stored);
     }

@@ -249,7 +249,6 @@ async fn assert_reads_are_few(house: &TestDb) {
         800: callbacks::of_orders(&mut tx, &orders, 64);
         100: callbacks::has_unapplied(&mut tx, orders[1], now);
         800: handoffs::of_orders(&mut tx, &orders);
-        1500: handoffs::of_locked_orders(&mut tx, &orders, &some);
         100: callbacks::with_unapplied(&mut tx, &orders, now);
         800: orders::integrators_reached(&mut tx, &orders);
         200: callbacks::lock_waiting(&mut tx, &references);

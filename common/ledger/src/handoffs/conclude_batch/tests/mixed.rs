@@ -22,13 +22,13 @@ use domain::{
 use store::testing::STATEMENTS;
 
 /// Maximum statements of a claim, with BEGIN and COMMIT.
-const MOST_CLAIMING: u64 = 14;
+const MOST_CLAIMING: u64 = 15;
 /// Maximum statements of a batch of outcomes, with BEGIN and COMMIT.
-const MOST: u64 = 12;
+const MOST: u64 = 13;
 /// Two inserts of so many rows as make no round number have two statements.
 const UNEVEN: u64 = 2;
 /// Maximum statements of a batch whose orders fail: they give stock and capacity back, and integrators are told.
-const MOST_FAILING: u64 = 21;
+const MOST_FAILING: u64 = 22;
 
 fn answer(status: u16) -> SendResult {
     SendResult::Answer {
