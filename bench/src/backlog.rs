@@ -67,6 +67,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
 /// A backlog that was let go, once or several times.
 #[derive(Default)]
 struct Drained {
+    waiting: usize,
     handed_over: usize,
     rates_per_s: Vec<f64>,
     /// Delays of the new orders at the other store.
@@ -91,16 +92,16 @@ async fn on(
             drain(ground, *waiting, effort, &mut drained).await?;
         }
         let per_s = median(drained.rates_per_s.iter().copied()).unwrap_or(0.0);
-        all.push((*waiting, per_s, drained));
+        all.push((per_s, drained));
     }
-    let fastest = all.iter().map(|(_, per_s, _)| *per_s).fold(0.0, f64::max);
-    let slowest = all.iter().map(|(_, per_s, _)| *per_s);
+    let fastest = all.iter().map(|(per_s, _)| *per_s).fold(0.0, f64::max);
+    let slowest = all.iter().map(|(per_s, _)| *per_s);
     let slowest = slowest.fold(f64::INFINITY, f64::min);
     figures.push(Target::Drain.is(ground.name(), format!("{:.2}", slowest / fastest)));
-    for (waiting, per_s, one) in all {
+    for (per_s, one) in all {
         let mut row = vec![
             ground.name().to_owned(),
-            waiting.to_string(),
+            one.waiting.to_string(),
             one.rates_per_s.len().to_string(),
             one.handed_over.to_string(),
             rate(per_s),
@@ -126,9 +127,10 @@ async fn drain(
     load(effort.warm_up).run(&scene.log).await?;
     let alone = load(effort.scheduled).run(&scene.log).await?;
     drained.alone.extend(alone.to_integrator());
-    back.fill(waiting, effort.patience).await?;
-    // Refused orders are not repeated.
+    back.fill(waiting, effort).await?;
+    // Fewer, if the program refused orders for too long.
     let waiting = back.log.accepted();
+    drained.waiting = waiting;
 
     let new_orders = load(effort.drain);
     let is_over = new_orders.is_over.clone();
@@ -186,17 +188,17 @@ impl Away {
     }
 
     /// Places `orders` orders.
-    async fn fill(&self, orders: usize, patience: Duration) -> anyhow::Result<()> {
+    async fn fill(&self, orders: usize, effort: &Effort) -> anyhow::Result<()> {
         let shop = self.shop.clone();
         let load = Load {
             address: shop.address.clone(),
             requests: Arc::new(move |n| shop.any_order(n)),
             connections: FILLERS.min(orders),
-            length: Duration::MAX,
+            length: effort.drain * 3,
             orders: Some(orders),
             is_over: Arc::default(),
             per_s: None,
-            patience,
+            patience: effort.patience,
         };
         load.apply(&self.log).await?;
         Ok(())

@@ -220,21 +220,29 @@ impl Client {
                 return Ok(refused);
             }
             tokio::time::sleep_until(due.into()).await;
-            let (status, body) = self.wire.send(&(self.load.requests)(n)).await?;
-            let at = Instant::now();
+            refused += self.place(n, due).await?;
+        }
+    }
+
+    /// Places one order; without a schedule, again after a refusal. Returns the number of refusals.
+    async fn place(&mut self, n: usize, due: Instant) -> anyhow::Result<usize> {
+        let request = (self.load.requests)(n);
+        let mut refused = 0;
+        loop {
+            let (status, body) = self.wire.send(&request).await?;
             match status {
                 201 => {
                     let Placed { id } = serde_json::from_slice(&body)?;
-                    self.log.placed(id, due, at);
+                    self.log.placed(id, due, Instant::now());
+                    return Ok(refused);
                 }
-                503 => {
-                    refused += 1;
-                    if self.load.per_s.is_none() {
-                        sleep(AFTER_REFUSAL).await;
-                    }
-                }
+                503 => refused += 1,
                 _ => bail!("{status}: {}", String::from_utf8_lossy(&body)),
             }
+            if self.load.per_s.is_some() || self.began.elapsed() >= self.load.length {
+                return Ok(refused);
+            }
+            sleep(AFTER_REFUSAL).await;
         }
     }
 }
