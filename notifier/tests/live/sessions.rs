@@ -2,6 +2,7 @@
 
 mod channels;
 mod epochs;
+mod handshakes;
 mod streams;
 
 use each_database::each_database;
