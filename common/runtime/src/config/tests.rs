@@ -269,7 +269,7 @@ fn no_secret_ever_prints() {
         ("database.url", "mysql://me:hunter2@db/x?password=hunter2"),
         ("broker.url", "amqp://me:hunter2@mq/%2f"),
         ("outside.codes_url", "https://me:hunter2@codes/"),
-        ("worker.proxy_url", "http://me:hunter2@proxy:3128"),
+        ("worker.proxy_url", "http://me:hunter2@egress.example"),
     ];
     // Any other last character would not be valid base64.
     let key_with_tail = format!("{}E", &key[1..]);

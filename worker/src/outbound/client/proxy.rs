@@ -182,8 +182,8 @@ mod tests {
     #[test]
     fn a_proxys_url_needs_no_user_and_may_be_an_address() {
         let read = |url: &str| Proxy::of(&url.parse().unwrap()).unwrap();
-        let plain = read("http://proxy.example");
-        assert_eq!((plain.host.as_str(), plain.port), ("proxy.example", 80));
+        let plain = read("http://egress.example");
+        assert_eq!((plain.host.as_str(), plain.port), ("egress.example", 80));
         assert_eq!(plain.authorization, None);
         assert_eq!(read("http://[::1]:3128").host, "::1");
         assert_eq!(percent_decoded("100%"), b"100%");
