@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::Utc;
-use kitchen::{Secret, SignatureHeaders};
+use courier::{Secret, SignatureHeaders};
 use parking_lot::Mutex;
 use platform::clock::Clock;
 use serde_json::{Value, json};
