@@ -61,6 +61,9 @@ impl Expediter {
             ("rate_limits.integrator_per_minute", "0"),
             ("notifier.max_sockets_per_address", "20000"),
             ("notifier.max_sockets_per_holder", "20000"),
+            // The integrator is on this machine.
+            ("worker.allow_http", "true"),
+            ("worker.allow_networks", r#"["127.0.0.0/8"]"#),
         ];
         settings.extend(fixed.map(|(key, value)| (key, value.to_owned())));
         let how = How {

@@ -52,6 +52,9 @@ impl Launch {
         .set("secrets.data_dir", folder.join("data").display())
         .set("http.api_listen", "127.0.0.1:0")
         .set("telemetry.format", "text")
+        // The tests' integrators are on this machine.
+        .set("worker.allow_http", true)
+        .set("worker.allow_networks", r#"["127.0.0.0/8"]"#)
         // One table stands for many.
         .set("rate_limits.session_orders_per_minute", 0)
         .set("limits.unfinished_orders_per_session", 100_000)
