@@ -93,6 +93,32 @@ async fn whatever_row_of_a_store_is_held_the_orders_of_others_go_on(house: TestL
 }
 
 #[each_database(mysql)]
+async fn held_stock_of_two_products_stops_no_order_of_a_third(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let counted = || house.create_product_with(scene.store, |new| new.stock = Some(9));
+    let held = [counted().await, counted().await];
+    let table = house.ledger.open_session(scene.store, "Table 1").await;
+    let table = table.unwrap();
+    let holder = hold(&house, &held.map(Row::Stock)).await;
+    let waiting: Vec<_> = held
+        .iter()
+        .cycle()
+        .take(6)
+        .map(|product| {
+            let (ledger, order) = (house.ledger.clone(), guest_order(&table, *product));
+            tokio::spawn(async move { ledger.place_order(order).await })
+        })
+        .collect();
+    soon(orders(&scene, 10)).await;
+    assert!(waiting.iter().all(|one| !one.is_finished()));
+    holder.rollback().await;
+    for placed in waiting {
+        soon(placed).await.unwrap().unwrap();
+    }
+    scene.assert_audit_clean().await;
+}
+
+#[each_database(mysql)]
 async fn a_claim_goes_past_the_handoffs_that_others_hold(house: TestLedger) {
     let scene = Scene::new(&house).await;
     let kitchen = scene.slow_kitchen().await;

@@ -10,7 +10,6 @@ use super::{
     distinct,
     existing::ExistingOrders,
     options::{groups_of, products_of_options},
-    queue::Turn,
     room,
     write::{Winner, write},
 };
@@ -43,11 +42,9 @@ enum Decision {
 /// How far a batch waits for rows that others have locked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
-    /// Not at all. The batch has the turn of its stores.
     Never,
-    /// For counters and stock, but for no session. The batch has the turn of its stores.
+    /// For counters and stock, but for no session.
     ExceptForSessions,
-    /// For sessions, then for the turn of its stores, then for counters and stock.
     ForAll,
 }
 
@@ -58,10 +55,8 @@ pub(super) async fn run(
     wait: Wait,
 ) -> store::Result<Vec<Outcome>> {
     let begun_at = Instant::now();
-    // Passed on after the end of the transaction.
-    let mut turns = Vec::new();
     let mut change = Change::begin(inner).await?;
-    let decided = match decide_and_write(&mut change, waiting, wait, &mut turns).await {
+    let decided = match decide_and_write(&mut change, waiting, wait).await {
         Ok(decided) => decided,
         Err(error) => {
             change.rollback().await;
@@ -102,7 +97,6 @@ async fn decide_and_write(
     change: &mut Change<'_>,
     waiting: &[QueuedOrder],
     wait: Wait,
-    turns: &mut Vec<Turn>,
 ) -> store::Result<Vec<Decision>> {
     let orders: Vec<&PlaceOrder> = waiting.iter().map(|one| &one.order).collect();
     let sessions: Vec<SessionId> = distinct(orders.iter().filter_map(|order| order.session));
@@ -110,16 +104,14 @@ async fn decide_and_write(
     // In the global lock order: sessions, store counters, stock.
     let mut state = IntakeState::default();
     lock_sessions(change, &sessions, &mut state, wait == Wait::ForAll).await?;
-    if wait == Wait::ForAll {
-        *turns = change.inner.intake.enter(&stores).await;
-    }
     lock_numbers(change, &stores, &mut state, wait != Wait::Never).await?;
+    let known = ExistingOrders::find(&mut change.tx, &orders).await?;
+    read_stores(change, &stores, &mut state).await?;
     if wait == Wait::Never
-        && let Some(held) = find_all_held(&orders, &state)
+        && let Some(held) = find_all_held(&orders, &known, &state)
     {
         return Ok(held);
     }
-    let known = ExistingOrders::find(&mut change.tx, &orders).await?;
     load_rest(change, &orders, &stores, &mut state, wait != Wait::Never).await?;
     crash::point("intake.after_locks");
     let (chance, now) = (&change.inner.chance, change.now);
@@ -195,6 +187,17 @@ pub(super) async fn lock_numbers(
     Ok(())
 }
 
+/// Reads the stores that exist.
+pub(super) async fn read_stores(
+    change: &mut Change<'_>,
+    stores: &[StoreId],
+    state: &mut IntakeState,
+) -> store::Result<()> {
+    let read = store::stores::many(&mut change.tx, stores).await?;
+    state.stores = read.into_iter().map(|store| (store.id, store)).collect();
+    Ok(())
+}
+
 /// Reads everything else that the rule needs for these orders; counted stock is locked, without `wait` only where
 /// nobody else holds it.
 pub(super) async fn load_rest(
@@ -208,11 +211,6 @@ pub(super) async fn load_rest(
     // Exact, because an order is placed and moved only under its session's lock.
     let sessions: Vec<SessionId> = state.sessions.keys().copied().collect();
     state.unfinished = store::intake::count_unfinished(tx, &sessions).await?;
-    state.stores = store::stores::many(tx, stores)
-        .await?
-        .into_iter()
-        .map(|store| (store.id, store))
-        .collect();
     for (store, integrator) in store::integrators::of_stores(tx, stores).await? {
         let of_store = state.integrators.entry(store).or_default();
         of_store.push(integrator);
@@ -309,18 +307,18 @@ fn find_existing(order: &PlaceOrder, known: &ExistingOrders) -> Option<Decision>
     Some(Decision::Refused(PlaceRefused::AlreadyReplaced { by }))
 }
 
-/// Returns the decisions about orders that are all held, so that nothing else need be read.
-fn find_all_held(orders: &[&PlaceOrder], state: &IntakeState) -> Option<Vec<Decision>> {
-    let held = orders.iter().map(|one| find_held_lock(one, state));
-    held.map(|held| held.map(Decision::Held)).collect()
-}
-
-/// Returns the session or the counter that the order needs and that was not locked, because others hold it or because it
-/// does not exist.
-fn find_held_lock(order: &PlaceOrder, state: &IntakeState) -> Option<Held> {
-    let session = order.session.filter(|id| !state.sessions.contains_key(id));
-    let store = Some(order.store_id).filter(|id| !state.numbers.contains_key(id));
-    session.map(Held::Session).or(store.map(Held::Counter))
+/// Returns the decisions about new orders that are all held, so that nothing else need be read.
+fn find_all_held(
+    orders: &[&PlaceOrder],
+    known: &ExistingOrders,
+    state: &IntakeState,
+) -> Option<Vec<Decision>> {
+    let held = orders.iter().map(|order| {
+        let is_new = find_existing(order, known).is_none();
+        let held = find_held(order, state, Wait::Never).filter(|_| is_new);
+        held.map(Decision::Held)
+    });
+    held.collect()
 }
 
 /// Returns the first row that the order needs and that was not locked, because others hold it or because it does not

@@ -2,7 +2,7 @@
 
 use super::{
     Line, PlaceOrder, PlaceRefused, Placer,
-    batch::{load_rest, lock_numbers, lock_sessions},
+    batch::{load_rest, lock_numbers, lock_sessions, read_stores},
     decide::{IntakeState, decide},
     write::{Winner, write},
 };
@@ -34,6 +34,7 @@ pub(crate) async fn place_draft(
     expected_total: Option<Money>,
 ) -> ChangeResult<Order, PlaceRefused> {
     let wanted = to_request(draft, expected_total);
+    read_stores(change, &[draft.store_id], &mut state).await?;
     load_rest(change, &[&wanted], &[draft.store_id], &mut state, true).await?;
     let (chance, now) = (&change.inner.chance, change.now);
     let bounds = &change.inner.settings.bounds;

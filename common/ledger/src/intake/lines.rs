@@ -133,23 +133,18 @@ impl Line {
     /// Places orders in one transaction; returns those that are still held. It waits for the line's row if one of the few
     /// places is free, and otherwise only looks.
     async fn place(&self, orders: Vec<QueuedOrder>) -> Left {
-        let stores: BTreeSet<StoreId> = orders.iter().map(|one| one.order.store_id).collect();
-        let intake = &self.inner.intake;
         let place = self.inner.held_orders.places.try_acquire().ok();
-        match (&place, self.held) {
-            (Some(_), Held::Session(_)) => place_batch(&self.inner, orders, Wait::ForAll).await,
-            (Some(_), _) => {
-                let stores: Vec<StoreId> = stores.into_iter().collect();
-                let _turns = intake.enter(&stores).await;
-                place_batch(&self.inner, orders, Wait::ExceptForSessions).await
-            }
-            (None, _) => {
-                let Some(_turn) = intake.try_enter(stores) else {
-                    return Left::from([(None, orders)]);
-                };
-                place_batch(&self.inner, orders, Wait::Never).await
-            }
-        }
+        let wait = match (&place, self.held) {
+            (None, _) => Wait::Never,
+            (Some(_), Held::Session(_)) => Wait::ForAll,
+            (Some(_), Held::Counter(_) | Held::Stock(_)) => Wait::ExceptForSessions,
+        };
+        // A writer's batch would look for the same counter in vain. One that waits for something else must not keep the
+        // writers from the store's other orders.
+        let needs_turn = wait == Wait::Never || matches!(self.held, Held::Counter(_));
+        let stores: BTreeSet<StoreId> = orders.iter().map(|one| one.order.store_id).collect();
+        let _turn = needs_turn.then(|| self.inner.intake.try_enter(&stores));
+        place_batch(&self.inner, orders, wait).await
     }
 
     /// Takes the first orders; ends the line if there are none.

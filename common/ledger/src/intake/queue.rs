@@ -10,7 +10,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
 use super::{QueuedOrder, lines};
 use crate::{BatchLimits, Inner};
@@ -35,16 +35,15 @@ struct State {
     is_closed: bool,
 }
 
-/// What waits for one store. A store without a batch and without orders is left out.
+/// Orders of one store. A store without a batch and without orders is left out.
 #[derive(Default)]
 struct OfStore {
     orders: VecDeque<QueuedOrder>,
     has_batch: bool,
-    /// Transactions that hold earlier locks and need the store's counter next.
-    entering: VecDeque<oneshot::Sender<Turn>>,
 }
 
-/// The right of one batch to these stores' counters, among the batches of this process. Dropping it passes it on.
+/// These stores' turn: while it exists, no writer of this process takes orders of theirs. It saves tries in vain; the locks
+/// of the database are what keeps batches apart. Dropping it passes the turn on.
 pub(super) struct Turn {
     shared: Arc<Shared>,
     stores: Vec<StoreId>,
@@ -96,26 +95,17 @@ impl Queue {
         Ok(())
     }
 
-    /// Waits for the turn of these stores, which must be sorted.
-    pub(super) async fn enter(&self, stores: &[StoreId]) -> Vec<Turn> {
-        let mut turns = Vec::with_capacity(stores.len());
-        for store in stores {
-            turns.push(self.0.enter(*store).await);
-        }
-        turns
-    }
-
     /// Takes the turn of these stores if no batch has one of them.
-    pub(super) fn try_enter(&self, stores: BTreeSet<StoreId>) -> Option<Turn> {
+    pub(super) fn try_enter(&self, stores: &BTreeSet<StoreId>) -> Option<Turn> {
         let mut state = self.0.state.lock();
         let has_batch = |id| state.stores.get(id).is_some_and(|store| store.has_batch);
         if stores.iter().any(has_batch) {
             return None;
         }
-        for id in &stores {
+        for id in stores {
             state.begin(*id);
         }
-        Some(self.0.turn(stores.into_iter().collect()))
+        Some(self.0.turn(stores.iter().copied().collect()))
     }
 }
 
@@ -143,25 +133,6 @@ impl Shared {
                 }
             }
             self.work.notified().await;
-        }
-    }
-
-    async fn enter(self: &Arc<Self>, id: StoreId) -> Turn {
-        loop {
-            let entered = {
-                let mut state = self.state.lock();
-                let store = state.stores.entry(id).or_default();
-                if !store.has_batch {
-                    state.begin(id);
-                    return self.turn(vec![id]);
-                }
-                let (turn, entered) = oneshot::channel();
-                store.entering.push_back(turn);
-                entered
-            };
-            if let Ok(turn) = entered.await {
-                return turn;
-            }
         }
     }
 
@@ -205,22 +176,11 @@ impl State {
         self.ready.retain(|other| *other != id);
     }
 
-    /// Ends the batch of a store; returns true if its orders are ready for the next one. A transaction that enters goes
-    /// first, because it holds locks.
-    fn end(&mut self, id: StoreId, shared: &Arc<Shared>) -> bool {
+    /// Ends the batch of a store; returns true if its orders are ready for the next one.
+    fn end(&mut self, id: StoreId) -> bool {
         let Some(store) = self.stores.get_mut(&id) else {
             return false;
         };
-        while let Some(entering) = store.entering.pop_front() {
-            if entering.is_closed() {
-                continue;
-            }
-            match entering.send(shared.turn(vec![id])) {
-                Ok(()) => return false,
-                // It gave up just now. The turn must not end the batch a second time.
-                Err(mut turn) => turn.stores.clear(),
-            }
-        }
         store.has_batch = false;
         if store.orders.is_empty() {
             self.stores.remove(&id);
@@ -233,12 +193,8 @@ impl State {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if self.stores.is_empty() {
-            return;
-        }
         let mut state = self.shared.state.lock();
-        let ready = self.stores.iter();
-        let ready = ready.filter(|id| state.end(**id, &self.shared)).count();
+        let ready = self.stores.iter().filter(|id| state.end(**id)).count();
         drop(state);
         for _ in 0..ready {
             self.shared.work.notify_one();
