@@ -23,7 +23,7 @@ use domain::{
 use platform::{crash, secrets::sha256};
 use store::{StoreError, callbacks::NewCallback};
 
-pub(crate) use apply_batch::{Queue, start_writers};
+pub(crate) use apply_batch::{Places, Queue, start_writers};
 pub use store::callbacks::{CallbackFilter, KeptCallback};
 
 /// Result of receiving a callback.

@@ -156,6 +156,7 @@ pub(crate) struct Inner {
     held_rows: permits::HeldRowPermits,
     outcomes: handoffs::Queues,
     callbacks: callbacks::Queue,
+    callbacks_alone: callbacks::Places,
     /// Shared with the tasks that commit, hear of events and compare them with the database; guarded inside.
     epochs: epochs::Memory,
 }
@@ -192,6 +193,7 @@ impl Ledger {
             held_rows: permits::HeldRowPermits::default(),
             outcomes: handoffs::start_writers(inner),
             callbacks: callbacks::start_writers(inner),
+            callbacks_alone: callbacks::Places::default(),
             epochs: epochs::Memory::default(),
             parts,
         });

@@ -184,6 +184,16 @@ pub async fn of_order(tx: &mut Tx, order: OrderId) -> Result<Vec<Handoff>> {
 
 /// Returns the handoffs of these orders, in no particular order.
 pub async fn of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> {
+    with_orders(tx, orders, ")").await
+}
+
+/// Returns the same as [`of_orders`], with the rows locked; fails at once if others hold one.
+pub async fn lock_of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> {
+    let end = tx.pick(") ORDER BY id FOR UPDATE NOWAIT", ")");
+    with_orders(tx, orders, end).await
+}
+
+async fn with_orders(tx: &mut Tx, orders: &[OrderId], end: &str) -> Result<Vec<Handoff>> {
     let mut handoffs = Vec::new();
     for chunk in orders.chunks(MAX_ROWS) {
         let rows = read_in!(
@@ -193,7 +203,7 @@ pub async fn of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> 
                 "/*! FORCE INDEX (order_id) */ WHERE order_id IN ("
             ),
             chunk,
-            ")"
+            end
         );
         handoffs.extend(handoffs_of(rows));
     }

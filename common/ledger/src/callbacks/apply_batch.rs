@@ -12,13 +12,13 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::apply::{Known, apply_alone, apply_one};
 use super::interpret::settle;
 use crate::{
-    BatchLimits, CrashPoints, Failure, Inner, Ledger, Result, batcher, idempotency::Handle,
-    in_one_try, orders,
+    BatchLimits, CrashPoints, Failure, Inner, Ledger, Result, batcher,
+    change::pause_after_lost_lock, idempotency::Handle, in_one_try, orders,
 };
 use domain::ids::{OrderId, StoreId};
 use platform::crash;
@@ -34,6 +34,10 @@ const LIMITS: BatchLimits = BatchLimits {
 };
 /// Maximum number of callbacks in one batch.
 const MAX_CALLBACKS: usize = 512;
+/// Maximum number of runs of a batch that meets a row which others hold.
+const MAX_RUNS: u32 = 3;
+/// Maximum number of orders that go on alone at one time; more could use up the connections.
+const MAX_ALONE: usize = 4;
 
 /// An order whose callbacks are to be applied.
 #[derive(Debug)]
@@ -43,6 +47,16 @@ pub(crate) struct PendingOrder {
 }
 
 pub(crate) type Queue = mpsc::Sender<PendingOrder>;
+
+/// Places of the orders that go on alone.
+#[derive(Debug)]
+pub(crate) struct Places(Semaphore);
+
+impl Default for Places {
+    fn default() -> Self {
+        Self(Semaphore::new(MAX_ALONE))
+    }
+}
 
 /// Number of an order's callbacks that a batch has applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,7 +89,18 @@ async fn apply_batch(inner: Arc<Inner>, waiting: Vec<PendingOrder>) {
     crash::point("callback.before_apply");
     let inner = Handle::new(inner);
     let orders: BTreeSet<OrderId> = waiting.iter().map(|one| one.order).collect();
-    let mut done = match apply_in_one_transaction(&inner, &orders).await {
+    let mut run = 1;
+    let applied = loop {
+        match apply_in_one_transaction(&inner, &orders).await {
+            // Mostly stock that intake holds for a moment.
+            Err(Failure::Store(StoreError::LockLost(_))) if run < MAX_RUNS => {
+                pause_after_lost_lock(&inner, run).await;
+                run += 1;
+            }
+            applied => break applied,
+        }
+    };
+    let mut done = match applied {
         Ok(done) => done,
         Err(Failure::Store(StoreError::Unavailable(why))) => {
             for one in waiting {
@@ -105,6 +130,7 @@ async fn apply_batch(inner: Arc<Inner>, waiting: Vec<PendingOrder>) {
 }
 
 async fn go_on_alone(inner: Handle, one: PendingOrder, applied_before: u32) {
+    let _place = inner.callbacks_alone.0.acquire().await;
     let applied = apply_alone(&inner, one.order, Some(&inner.held_rows)).await;
     let applied = applied.map(|applied| applied + applied_before);
     drop(one.applied.send(applied));
@@ -120,7 +146,7 @@ async fn apply_in_one_transaction(
         let mut locked = orders::lock_available(change, &wanted).await?.orders;
         let ids: Vec<OrderId> = locked.keys().copied().collect();
         let stores: BTreeSet<StoreId> = locked.values().map(|order| order.store_id).collect();
-        change.gather(&ids).await?;
+        change.gather_locked(&ids).await?;
         change.gather_integrators(&stores).await?;
         crash::point("callback.after_locks");
         let waiting = store::callbacks::of_orders(&mut change.tx, &ids, MAX_CALLBACKS).await?;

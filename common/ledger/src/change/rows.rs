@@ -59,9 +59,22 @@ struct Writes {
 impl Change<'_> {
     /// Reads the handoffs of these orders, which are locked, and lets the writes of this change wait for one another.
     pub(crate) async fn gather(&mut self, orders: &[OrderId]) -> store::Result<()> {
+        let handoffs = store::handoffs::of_orders(&mut self.tx, orders).await?;
+        self.keep_handoffs(orders, handoffs);
+        Ok(())
+    }
+
+    /// Does the same as [`Change::gather`], and locks the handoffs; fails at once if others hold one.
+    pub(crate) async fn gather_locked(&mut self, orders: &[OrderId]) -> store::Result<()> {
+        let handoffs = store::handoffs::lock_of_orders(&mut self.tx, orders).await?;
+        self.keep_handoffs(orders, handoffs);
+        Ok(())
+    }
+
+    fn keep_handoffs(&mut self, orders: &[OrderId], handoffs: Vec<Handoff>) {
         let mut of: BTreeMap<OrderId, Vec<Handoff>> =
             orders.iter().map(|order| (*order, Vec::new())).collect();
-        for handoff in store::handoffs::of_orders(&mut self.tx, orders).await? {
+        for handoff in handoffs {
             if let Some(known) = handoff.order_id.and_then(|order| of.get_mut(&order)) {
                 known.push(handoff);
             }
@@ -70,7 +83,6 @@ impl Change<'_> {
             handoffs.sort_by_key(|one| (one.integrator_id, one.position));
         }
         self.rows.handoffs = Some(of);
-        Ok(())
     }
 
     /// Reads the integrators of these stores with one statement.

@@ -10,7 +10,7 @@ use crate::{
     Change,
     orders::lock,
     scene::{LEASE, STOCK, Scene, word},
-    testing::TestLedger,
+    testing::{TEST_TIMEOUT, TestLedger},
 };
 use domain::{ids::OrderId, integrator::Integrator, order::Order, status::OrderStatus};
 use store::testing::STATEMENTS;
@@ -59,6 +59,12 @@ async fn count_batch(scene: &Scene, orders: &[Order]) -> u64 {
     assert_eq!(done.len(), orders.len());
     assert!(done.values().all(|page| *page == all), "{done:?}");
     counted
+}
+
+/// Awaits what must not wait for the held row.
+async fn soon<T>(done: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(TEST_TIMEOUT, done).await;
+    done.expect("it waits for nobody")
 }
 
 async fn assert_all(scene: &Scene, orders: &[Order], status: OrderStatus) {
@@ -153,6 +159,50 @@ async fn an_order_that_somebody_holds_is_left_out_and_gets_its_turn_alone(house:
         scene.apply_callbacks(order.id).await;
     }
     assert_all(&scene, &orders, OrderStatus::Accepted).await;
+    scene.assert_audit_clean().await;
+}
+
+#[each_database(mysql)]
+async fn a_handoff_or_stock_that_somebody_holds_delays_only_its_own_order(house: TestLedger) {
+    let scene = Scene::new(&house).await;
+    let (kitchen, orders) = handed_over(&scene, 3).await;
+    let handoff = scene.handoffs(orders[1].id).await[0].id;
+    let mut elsewhere = house.db.begin().await.unwrap();
+    store::handoffs::lock(&mut elsewhere, handoff)
+        .await
+        .unwrap()
+        .unwrap();
+    say(&scene, &kitchen, &orders, "accepted").await;
+    let apply = |order: OrderId| {
+        let ledger = house.ledger.clone();
+        tokio::spawn(async move { ledger.apply_callbacks(order).await })
+    };
+    let mut applying: Vec<_> = orders.iter().map(|order| apply(order.id)).collect();
+    let held = applying.remove(1);
+    for one in applying {
+        assert_eq!(soon(one).await.unwrap().unwrap(), 1);
+    }
+    elsewhere.rollback().await;
+    let _ = soon(held).await;
+    scene.apply_callbacks(orders[1].id).await;
+    assert_all(&scene, &orders, OrderStatus::Accepted).await;
+
+    let mut elsewhere = house.db.begin().await.unwrap();
+    let held = store::stock::lock(&mut elsewhere, &[scene.product]).await;
+    assert_eq!(held.unwrap().len(), 1);
+    say(&scene, &kitchen, &orders[..1], "cancelled").await;
+    say(&scene, &kitchen, &orders[1..], "preparing").await;
+    let applying: Vec<_> = orders.iter().map(|order| apply(order.id)).collect();
+    let mut applying = applying.into_iter();
+    let cancelled = applying.next().unwrap();
+    for one in applying {
+        assert_eq!(soon(one).await.unwrap().unwrap(), 1);
+    }
+    elsewhere.rollback().await;
+    let _ = soon(cancelled).await;
+    scene.apply_callbacks(orders[0].id).await;
+    assert_all(&scene, &orders[..1], OrderStatus::Cancelled).await;
+    assert_all(&scene, &orders[1..], OrderStatus::Preparing).await;
     scene.assert_audit_clean().await;
 }
 
