@@ -8,6 +8,9 @@ import os
 import pathlib
 import re
 import signal
+import socket
+import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -25,15 +28,15 @@ UNLIMITED = {
 GUESTS = 4
 
 
-def script(name, *arguments, program=None, fails=None):
+def script(name, *arguments, program=None, fails=None, **env):
     """Runs a script; `fails` is what it must say when it must fail."""
-    env = {**os.environ, "EXPEDITER": str(program or "/nonexistent")}
+    env = {**os.environ, "EXPEDITER": str(program or "/nonexistent"), **env}
     command = [str(ROOT / "scripts" / name), *map(str, arguments)]
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
-    if fails and (done.returncode == 0 or fails not in output):
+    if fails is not None and (done.returncode == 0 or fails not in output):
         fail(f"{name} {arguments} must fail with '{fails}', but: {done.returncode} {output}")
-    if not fails and done.returncode:
+    if fails is None and done.returncode:
         fail(f"{name} {arguments}: {output}")
     return output
 
@@ -182,8 +185,6 @@ def is_known(address, order, password):
 
 
 def sqlite_ids(url):
-    import sqlite3
-
     rows = sqlite3.connect(f"file:{url.removeprefix('sqlite://')}?mode=ro", uri=True).execute("SELECT id FROM orders")
     return {normal(row[0]) for row in rows}
 
@@ -199,10 +200,173 @@ def mysql(server, statement):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
+# --- what a URL means ---------------------------------------------------------------------------------------------
+
+
+def meanings():
+    """Parts of URLs, and what the clients are told, or why a URL is refused."""
+    at = "mysql://me:secret@db.example:3307/shop"
+    plain = {"user": "me", "password": "secret", "host": "db.example", "port": "3307"}
+    for url, wanted in [
+        (at, plain),
+        ("mysql://m%40e:a%5Cx41%22%25%20%C3%A9@[::1]/shop", {"user": "m@e", "password": 'a\\x41"% é', "host": "::1", "port": "3306"}),
+        (r"mysql://me:a\x41\0b@db/shop", {"password": r"a\x41\0b"}),
+        # An @ and a / behind the name of the database belong to nothing before it.
+        (f"{at}?ssl-ca=/ca@1/ca.pem", {**plain, "ca": "/ca@1/ca.pem"}),
+        (f"{at}?sslmode=verify_ca&sslca=/my+own%2Fca.pem&charset=utf8mb4", {**plain, "mode": "VERIFY_CA", "ca": "/my own/ca.pem"}),
+        ("sqlite:///srv/my%20data/50%25.db?mode=rwc", {"database": "/srv/my data/50%.db"}),
+        ("sqlite:data/x.db", {"database": "./data/x.db"}),
+        ("sqlite://-bail", {"database": "./-bail"}),
+        (r"sqlite:///srv/a\x41.db", {"database": r"/srv/a\x41.db"}),
+        (f"{at}?ssl-mode=VERIFY_EVERYTHING", "ssl-mode is unknown"),
+        (f"{at}?sslrootcert=/ca.pem", "sslrootcert is not understood"),
+        (f"{at}?socket=/run/mysqld.sock", "socket is not understood"),
+        (f"{at}#x", "write %23"),
+        ("mysql://me:50%@db/shop", "write %25"),
+        ("mysql://me:a%0Ab@db/shop", "control character"),
+        ("mysql://me:a%00b@db/shop", "control character"),
+        ("mysql://me:a@db%0d/shop", "control character"),
+        ("mysql://me:a@d\nb/shop", "control character"),
+        (f"{at}?ssl-ca=%7f", "control character"),
+        ("sqlite:///srv/%1Bx.db", "control character"),
+        ("sqlite:///srv/x.db?mode=memory", "names no file"),
+        ("sqlite:///srv/x.db?vfs=unix-none", "vfs is not understood"),
+        ("mysql://me:a@db/sh%6Fp", "may have letters"),
+    ]:
+        parts = 'for name in user password host port database; do echo "$name=${!name:-}"; done; for name in "${!tls[@]}"; do echo "$name=${tls[$name]}"; done'
+        command = f'set -euo pipefail; shopt -s inherit_errexit; die() {{ echo "$*" >&2; exit 1; }}; . scripts/database-url; read_url "$1"; {parts}'
+        done = subprocess.run(["bash", "-c", command, "-", url], cwd=ROOT, capture_output=True, text=True, check=False)
+        if isinstance(wanted, str):
+            if done.returncode == 0 or wanted not in done.stderr:
+                fail(f"{url!r} must be refused with '{wanted}', but: {done.returncode} {done.stdout} {done.stderr}")
+        elif done.returncode or not wanted.items() <= dict(line.split("=", 1) for line in done.stdout.splitlines()).items():
+            fail(f"{url!r} must be {wanted}, but is {done.stdout} {done.stderr}")
+
+
+def told(folder, version, query):
+    """Returns what a client of this version is told in its settings file; the client itself is ours."""
+    tools = folder / "tools"
+    tools.mkdir(exist_ok=True)
+    dump = tools / "mariadb-dump"
+    dump.write_text(
+        f"""#!/bin/sh
+case $1 in
+--version) echo '{version}' ;;
+--help) ;;
+*) cat "${{1#--defaults-file=}}"; echo '-- Dump completed' ;;
+esac
+"""
+    )
+    dump.chmod(0o755)
+    file = folder / "told"
+    script("backup", file, f"mysql://me:secret@db.example/shop{query}", PATH=f"{tools}:{os.environ['PATH']}")
+    lines = set(gzip.decompress(file.read_bytes()).decode().splitlines())
+    file.unlink()
+    dump.unlink()
+    tools.rmdir()
+    return {line for line in lines if "ssl" in line}
+
+
+def clients(folder):
+    """Each client gets the options of TLS in its own words."""
+    ours, theirs = "mariadb-dump from 11.4.2-MariaDB, client 10.19 for debian-linux-gnu", "mysqldump  Ver 8.4.0 for Linux on x86_64"
+    ca, check = 'ssl-ca="/ca.pem"', {"ssl", "ssl-verify-server-cert"}
+    for version, query, wanted in [
+        (ours, "", set()),
+        (ours, "?charset=utf8mb4", set()),
+        (ours, "?ssl-mode=VERIFY_IDENTITY&ssl-ca=/ca.pem", {ca, *check}),
+        (ours, "?ssl-mode=VERIFY_CA&ssl-ca=/ca.pem", {ca, *check}),
+        (ours, "?ssl-ca=/ca.pem&ssl-cert=/c.pem&ssl-key=/k.pem", {ca, *check, 'ssl-cert="/c.pem"', 'ssl-key="/k.pem"'}),
+        (ours, "?ssl-mode=PREFERRED", {"ssl", "skip-ssl-verify-server-cert"}),
+        (ours, "?ssl-mode=DISABLED", {"skip-ssl"}),
+        (theirs, "", set()),
+        (theirs, "?ssl-mode=VERIFY_IDENTITY&ssl-ca=/ca.pem", {ca, "ssl-mode=VERIFY_IDENTITY"}),
+        (theirs, "?ssl-ca=/ca.pem", {ca, "ssl-mode=VERIFY_CA"}),
+        (theirs, "?ssl-mode=REQUIRED", {"ssl-mode=REQUIRED"}),
+    ]:
+        found = told(folder, version, query)
+        if found != wanted:
+            fail(f"{version} is told {found} for {query}, not {wanted}")
+
+
+class Listener:
+    """The first words of a MySQL server, with TLS or without; notes what each client does."""
+
+    def __init__(self, certificate, key, tls):
+        self.tls, self.did = tls, []
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        while True:
+            client, _ = self.socket.accept()
+            with client:
+                client.settimeout(10)
+                self.did.append(self.talk(client))
+
+    def talk(self, client):
+        # With a database, protocol 4.1, a password in the newer form.
+        offers = 0x8208 | (0x0800 if self.tls else 0)
+        body = b"\x0a8.0.0-test\0\1\0\0\0saltsalt\0" + offers.to_bytes(2, "little") + b"\x2d\2\0\x08\0\x15"
+        body += bytes(10) + b"saltsaltsalt\0mysql_native_password\0"
+        try:
+            client.sendall(bytes([len(body), 0, 0, 0]) + body)
+            asked = client.recv(36, socket.MSG_WAITALL)
+            if not asked:
+                return "left"
+            if asked[0] != 32:
+                return "sent its password without TLS"
+            with self.context.wrap_socket(client, server_side=True) as secured:
+                return "speaks TLS" if secured.recv(1) else "refused the certificate"
+        except OSError:
+            return "refused the certificate"
+
+
+def lines_to_mysql(folder):
+    """MariaDB's client, as it is told, sends nothing secret to a server that the URL does not trust."""
+    for name in ("ours", "others"):
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext"]
+        command += ["subjectAltName=IP:127.0.0.1", "-keyout", folder / f"{name}.key", "-out", folder / f"{name}.pem"]
+        subprocess.run(command, check=True, capture_output=True)
+    secured = Listener(folder / "ours.pem", folder / "ours.key", tls=True)
+    bare = Listener(folder / "ours.pem", folder / "ours.key", tls=False)
+    dump = folder / "some.backup"
+    dump.write_bytes(gzip.compress(b"-- Dump completed\n"))
+    for server, query, did in [
+        (secured, f"?ssl-mode=VERIFY_IDENTITY&ssl-ca={folder}/ours.pem", "speaks TLS"),
+        (secured, f"?ssl-mode=VERIFY_IDENTITY&ssl-ca={folder}/others.pem", "refused the certificate"),
+        (secured, f"?ssl-ca={folder}/others.pem", "refused the certificate"),
+        (secured, "?ssl-mode=VERIFY_CA", "refused the certificate"),
+        (bare, f"?ssl-mode=VERIFY_IDENTITY&ssl-ca={folder}/ours.pem", "left"),
+        (bare, "?ssl-mode=DISABLED", "sent its password without TLS"),
+    ]:
+        for name, file in (("backup", folder / "none"), ("restore", dump)):
+            before = len(server.did)
+            url = f"mysql://me:secret@127.0.0.1:{server.port}/shop{query}"
+            # It gets no further than the greeting.
+            script(name, file, url, fails="SSL is required" if did == "left" else "")
+            until("the client has gone", lambda: len(server.did) > before, 15)
+            if server.did[before] != did:
+                fail(f"{name} {query}: the client {server.did[before]}, and should have: {did}")
+    bare_url = f"mysql://me:secret@127.0.0.1:{bare.port}/shop?ssl-mode=REQUIRED"
+    before = len(bare.did)
+    script("backup", folder / "none", bare_url, fails="insists on TLS only if")
+    if len(bare.did) != before:
+        fail("a client connects without the TLS that the URL requires")
+    for path in (dump, *folder.glob("*.pem"), *folder.glob("*.key")):
+        path.unlink()
+
+
 def main(binaries):
     program = pathlib.Path(binaries).resolve() / "expediter"
 
     def work(processes):
+        meanings()
+        clients(processes.folder)
+        lines_to_mysql(processes.folder)
         script("backup", processes.folder / "none", f"sqlite://{processes.folder}/none.db", fails="there is no database")
         script("backup", processes.folder / "none", "mysql://a:b@127.0.0.1:1/none", fails="connect")
         script("backup", processes.folder / "none", "postgres://a", fails="must begin with")
