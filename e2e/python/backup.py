@@ -7,6 +7,7 @@ import gzip
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -360,6 +361,49 @@ def lines_to_mysql(folder):
         path.unlink()
 
 
+def one_file(folder):
+    """Of backups that end up with one name, one succeeds; a restore that fails leaves nothing."""
+    data = folder / "many"
+    data.mkdir()
+    database = data / "with space 50%.db"
+    with sqlite3.connect(database) as made:
+        made.execute("CREATE TABLE t (x BLOB)")
+        made.execute("INSERT INTO t VALUES (randomblob(3000000))")
+    made.close()
+    url = f"sqlite://{data}/with%20space%2050%25.db"
+    file = data / "copy"
+    command = [str(ROOT / "scripts/backup"), str(file), url]
+    running = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    said = [one.communicate()[1] for one in running]
+    if sorted(one.returncode for one in running) != [0, 1, 1, 1] or any("exists" not in said[i] for i, one in enumerate(running) if one.returncode):
+        fail(f"of four backups to one file, not one succeeds: {said}")
+    gzip.decompress(file.read_bytes())
+
+    # The file appears while the backup is under way.
+    late = data / "late"
+    tools = data / "tools"
+    tools.mkdir()
+    (tools / "gzip").write_text(f"#!/bin/sh\necho mine >'{late}'\nexec {shutil.which('gzip')} \"$@\"\n")
+    (tools / "gzip").chmod(0o755)
+    script("backup", late, url, PATH=f"{tools}:{os.environ['PATH']}", fails="nothing is replaced")
+    if late.read_text() != "mine\n":
+        fail("a backup replaces a file")
+
+    again = f"sqlite://{data}/again%20%231.db"
+    script("restore", file, again)
+    script("restore", file, again, fails="a restore replaces nothing")
+    (data / "again #1.db").unlink()
+    # gunzip can be read once, and fails then (a disk that is full).
+    (tools / "gzip").unlink()
+    (tools / "gunzip").write_text('#!/bin/sh\n[ "$1" = -t ] || { echo half; exit 1; }\n')
+    (tools / "gunzip").chmod(0o755)
+    script("restore", file, again, PATH=f"{tools}:{os.environ['PATH']}", fails="")
+    left = {path.name for path in data.iterdir()}
+    if left != {database.name, "copy", "late", "tools"}:
+        fail(f"backups and restores leave {left}")
+    shutil.rmtree(data)
+
+
 def main(binaries):
     program = pathlib.Path(binaries).resolve() / "expediter"
 
@@ -367,6 +411,7 @@ def main(binaries):
         meanings()
         clients(processes.folder)
         lines_to_mysql(processes.folder)
+        one_file(processes.folder)
         script("backup", processes.folder / "none", f"sqlite://{processes.folder}/none.db", fails="there is no database")
         script("backup", processes.folder / "none", "mysql://a:b@127.0.0.1:1/none", fails="connect")
         script("backup", processes.folder / "none", "postgres://a", fails="must begin with")
