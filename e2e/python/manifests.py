@@ -246,6 +246,10 @@ def cluster_faults(documents):
             faults.append(f"{name} belongs into the secret")
         if name.endswith("_LISTEN") and not value.startswith("0.0.0.0:"):
             faults.append(f"{name} is not reached from other pods")
+    servers = policies.get("servers", {}).get("spec", {}).get("egress", [])
+    open_ports = {port["port"] for rule in servers for port in rule["ports"]}
+    for port in {3306, 5671, 5672} - open_ports:
+        faults.append(f"a process does not reach a server on port {port}")
     outside = policies.get("integrators", {}).get("spec", {}).get("egress", [{"to": []}])[0]["to"]
     closed = {network for to in outside for network in to["ipBlock"].get("except", [])}
     if not {"10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= closed:
@@ -314,6 +318,10 @@ def kubernetes():
                 "EXPEDITER__SECRETS__JWT_KEY belongs into the secret",
             ),
             (change("NetworkPolicy", "nothing", lambda it: it["spec"].update(policyTypes=["Ingress"])), "no policy closes worker"),
+            (
+                change("NetworkPolicy", "servers", lambda it: it["spec"]["egress"][0]["ports"].pop(1)),
+                "a process does not reach a server on port 5671",
+            ),
             (
                 change(
                     "NetworkPolicy",
