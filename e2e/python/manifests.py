@@ -18,6 +18,7 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
+LOCAL_CI = ROOT / ".ci/run"
 KINDS = {"api": 8080, "notifier": 8081, "worker": 8082}
 
 
@@ -404,6 +405,12 @@ def workflow_faults(files):
                 # A text from outside in a command is a command of theirs.
                 if "${{ github.event" in command or "${{ github.head_ref" in command:
                     faults.append(f"{name}: {job} runs what somebody else wrote")
+        if name == "ci.yml":
+            for target in set(re.findall(r"^step .*\bmake ([a-z-]+)", LOCAL_CI.read_text(), re.MULTILINE)) - {"test-real"}:
+                if not re.search(rf"run: make {target}$", text, re.MULTILINE):
+                    faults.append(f"{name} does not make {target}, as .ci/run does")
+        if workflow.get("env", {}).get("NEXTEST_PROFILE") != "ci":
+            faults.append(f"{name} does not test as .ci/run does")
         targets = workflow["jobs"].get("images", {}).get("strategy", {}).get("matrix", {}).get("target", [])
         stages = set(re.findall(r"^FROM \S+ AS (\S+)", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE))
         if set(targets) - stages:
@@ -427,6 +434,8 @@ def workflows():
             (in_ci("timeout-minutes: 60", "name: check"), "ci.yml: check may run for hours"),
             (in_ci("permissions: {contents: read}", "permissions: write-all"), "ci.yml has rights that most of its jobs do not need"),
             (in_ci("make check", "echo ${{ github.event.pull_request.title }}"), "ci.yml: check runs what somebody else wrote"),
+            (in_ci("run: make test", "run: make clients"), "ci.yml does not make test, as .ci/run does"),
+            (in_ci(", NEXTEST_PROFILE: ci", ""), "ci.yml does not test as .ci/run does"),
             (in_release("worker, notifier", "workers, notifier"), "release.yml: there is no image ['workers']"),
         ],
     )
