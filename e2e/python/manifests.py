@@ -394,8 +394,17 @@ def workflow_faults(files):
         for job, content in workflow["jobs"].items():
             if "timeout-minutes" not in content:
                 faults.append(f"{name}: {job} may run for hours")
+            rights = {right for right, what in content.get("permissions", {}).items() if what == "write"}
             for step in content["steps"]:
                 command = step.get("run", "")
+                # Whoever gets into a tool or a dependency gets the job's rights.
+                if rights and re.search(r"\b(cargo|make|pip|npm|curl|scripts/)", command):
+                    faults.append(f"{name}: {job} builds or installs with the right to write")
+                if "id-token" in rights and not step.get("uses", "").startswith("actions/"):
+                    faults.append(f"{name}: {job} signs, and runs more than GitHub's actions")
+                for tools in re.findall(r"\bcargo install ([^\n;&|]+)", command):
+                    if [tool for tool in tools.split() if tool[0] != "-" and not re.search(r"@\d+\.\d+\.\d+$", tool)]:
+                        faults.append(f"{name}: {job} installs any version of a tool")
                 for target in re.findall(r"\bmake ([a-z-]+)", command):
                     if not re.search(rf"^{target}:", makefile, re.MULTILINE):
                         faults.append(f"{name}: there is no make {target}")
@@ -436,6 +445,15 @@ def workflows():
             (in_ci("make check", "echo ${{ github.event.pull_request.title }}"), "ci.yml: check runs what somebody else wrote"),
             (in_ci("run: make test", "run: make clients"), "ci.yml does not make test, as .ci/run does"),
             (in_ci(", NEXTEST_PROFILE: ci", ""), "ci.yml does not test as .ci/run does"),
+            (
+                in_release("id-token: write, attestations: write}\n    steps:", "id-token: write}\n    steps:\n      - run: make dist"),
+                "release.yml: attest builds or installs with the right to write",
+            ),
+            (
+                in_release("id-token: write, attestations: write}\n    steps:", "id-token: write}\n    steps:\n      - uses: some/action@v1"),
+                "release.yml: attest signs, and runs more than GitHub's actions",
+            ),
+            (in_release("cargo-auditable@0.7.7", "cargo-auditable"), "release.yml: binaries installs any version of a tool"),
             (in_release("worker, notifier", "workers, notifier"), "release.yml: there is no image ['workers']"),
         ],
     )
