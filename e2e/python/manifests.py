@@ -460,5 +460,20 @@ def workflows():
     return len(paths)
 
 
+def sources_named(texts):
+    """Returns the source files that comments and pages name, and that are elsewhere now."""
+    name = re.compile(r"(?<![\w/.-])(?:api|bench|common|courier|deploy|e2e|kitchen|notifier|standalone|web|worker)/[\w/.-]+\.\w+\b")
+    return [f"{path} names {it}, which is not there" for path, text in texts.items() for it in set(name.findall(text)) if not (ROOT / it).exists()]
+
+
+def pages():
+    paths = [ROOT / "SECURITY.md", *(ROOT / "docs").rglob("*.md"), *(path for path in DEPLOY.rglob("*") if path.is_file())]
+    texts = {str(path.relative_to(ROOT)): path.read_text() for path in paths}
+    named = "deploy/gateway/http.conf"
+    move = lambda it: {**it, named: it[named].replace("common/runtime/src/", "api/src/http/")}
+    judge("the pages", sources_named, texts, [(move, f"{named} names api/src/http/request_id.rs, which is not there")])
+
+
+pages()
 containers()
 say(f"the Dockerfile, the compose file, {kubernetes()} Kubernetes manifests and {workflows()} workflows pass their checks")
