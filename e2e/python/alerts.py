@@ -164,11 +164,13 @@ def scrape(processes, binaries):
     one = processes.program(
         "standalone", pathlib.Path(binaries) / "expediter", "--set", "http.api_listen=127.0.0.1:0", "--data-dir", processes.folder / "data"
     )
+    # Both start before either is asked: a Prometheus looks for its targets 5 s after its start.
+    of_fleet = Prometheus(processes, "fleet", fleet.targets)
+    of_one = Prometheus(processes, "one", one, configuration=(DEPLOY / "standalone.yml").read_text())
     fleet.settle(free_port())
     fleet.order()
-    ask_one = (DEPLOY / "standalone.yml").read_text()
-    prove_scrape(Prometheus(processes, "fleet", fleet.targets), "fleet", targets=4, builds=3)
-    prove_scrape(Prometheus(processes, "one", one, configuration=ask_one), "standalone", targets=3, builds=1)
+    prove_scrape(of_fleet, "fleet", targets=4, builds=3)
+    prove_scrape(of_one, "standalone", targets=3, builds=1)
     say(f"Prometheus scraped api, worker, notifier, courier and standalone; all {len(named_metrics())} named metrics were there")
 
 
