@@ -154,8 +154,7 @@ impl Client {
             }
         }
         let opened_at = pool.now();
-        let connection = connector.connect(&request.url, addresses).await;
-        let connection = connection.map_err(Broken::NotProcessed)?;
+        let connection = connector.connect(&request.url, addresses).await?;
         let mut wire = Wire::new(connection, opened_at);
         if let Some(shared) = wire.shared() {
             pool.put(origin.clone(), shared);

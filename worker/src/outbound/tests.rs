@@ -26,6 +26,7 @@ mod details;
 mod hostile;
 mod hostile_http2;
 mod narrow_http2;
+mod proxied;
 mod says;
 mod table;
 

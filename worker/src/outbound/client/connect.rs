@@ -9,6 +9,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::{
+    Broken, SendError,
     counted::{Counted, Written},
     http1, http2,
     proxy::Proxy,
@@ -60,6 +61,34 @@ pub(super) enum Connection {
     Http2(http2::Connection),
 }
 
+/// Reason why there is no connection. Nothing of a request was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ConnectError {
+    /// The integrator cannot be reached.
+    Integrator(String),
+    /// The egress proxy cannot be used: a failure of our own, which says nothing about the integrator.
+    Proxy(String),
+}
+
+impl ConnectError {
+    pub(super) fn no_address() -> Self {
+        not_connected(&io::ErrorKind::AddrNotAvailable.into())
+    }
+}
+
+impl From<ConnectError> for SendError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Integrator(error) => Broken::NotProcessed(error).into(),
+            ConnectError::Proxy(why) => Self::Internal(format!("egress proxy: {why}")),
+        }
+    }
+}
+
+fn not_connected(error: &io::Error) -> ConnectError {
+    ConnectError::Integrator(format!("not connected: {error}"))
+}
+
 pub(super) struct Connector {
     tls: TlsConnector,
     proxy: Option<Proxy>,
@@ -75,38 +104,42 @@ impl Connector {
         }
     }
 
-    /// Opens a connection. An error means that nothing of a request was sent.
+    /// Opens a connection.
     pub(super) async fn connect(
         &self,
         url: &Url,
         addresses: &[SocketAddr],
-    ) -> Result<Connection, String> {
+    ) -> Result<Connection, ConnectError> {
         tokio::time::timeout(self.timeout, self.open(url, addresses))
             .await
-            .map_err(|_| "connecting timed out".to_owned())?
+            .map_err(|_| ConnectError::Integrator("connecting timed out".to_owned()))?
     }
 
-    async fn open(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Connection, String> {
+    async fn open(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Connection, ConnectError> {
         let is_here = addresses.iter().all(|address| address.ip().is_loopback());
-        let connected = match &self.proxy {
-            Some(proxy) if !is_here => proxy.tunnel(addresses).await,
-            _ => connect_any(addresses).await,
+        let tcp = match &self.proxy {
+            Some(proxy) if !is_here => proxy.tunnel(addresses, self.timeout).await?,
+            _ => connect_any(addresses)
+                .await
+                .map_err(|error| not_connected(&error))?,
         };
-        let tcp = connected.map_err(|error| format!("not connected: {error}"))?;
         let written = Written::default();
         let stream = Counted::new(tcp, written.clone());
         if url.scheme() != "https" {
             let connection = http1::Connection::new(Box::new(stream), written);
             return Ok(Connection::Http1(connection));
         }
-        let name = server_name(url).ok_or("the host is not a valid TLS server name")?;
+        let failed = ConnectError::Integrator;
+        let name = server_name(url)
+            .ok_or_else(|| failed("the host is not a valid TLS server name".to_owned()))?;
         let secured = self.tls.connect(name, stream).await;
-        let tls = secured.map_err(|error| format!("TLS handshake failed: {error}"))?;
+        let tls = secured.map_err(|error| failed(format!("TLS handshake failed: {error}")))?;
         let speaks_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
         let tls = Secured::new(tls);
         if speaks_http2 {
             let opened = http2::Connection::open(tls, written).await;
-            let opened = opened.map_err(|error| format!("HTTP/2 handshake failed: {error}"))?;
+            let opened =
+                opened.map_err(|error| failed(format!("HTTP/2 handshake failed: {error}")))?;
             Ok(Connection::Http2(opened))
         } else {
             let connection = http1::Connection::new(Box::new(tls), written);

@@ -1,6 +1,6 @@
 //! A tunnel through an egress proxy (`CONNECT`, RFC 9110 section 9.3.6) to an address that the guard has vetted.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use tokio::{
@@ -8,6 +8,8 @@ use tokio::{
     net::TcpStream,
 };
 use url::Url;
+
+use super::connect::ConnectError;
 
 /// Maximum length of the head of the proxy's answer.
 const MAX_HEAD_BYTES: usize = 8192;
@@ -41,10 +43,14 @@ impl Proxy {
 
     /// Opens a tunnel to the first of the addresses that the proxy reaches. The proxy is told the address and no name: it
     /// cannot resolve the name to something else than what was vetted.
-    pub(super) async fn tunnel(&self, addresses: &[SocketAddr]) -> io::Result<TcpStream> {
-        let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    pub(super) async fn tunnel(
+        &self,
+        addresses: &[SocketAddr],
+        timeout: Duration,
+    ) -> Result<TcpStream, ConnectError> {
+        let mut failed = ConnectError::no_address();
         for address in addresses {
-            match self.tunnel_to(*address).await {
+            match self.tunnel_to(*address, timeout).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => failed = error,
             }
@@ -52,26 +58,42 @@ impl Proxy {
         Err(failed)
     }
 
-    async fn tunnel_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
-        let mut stream = TcpStream::connect((self.host.as_str(), self.port))
+    /// Only an answer of the proxy says something about the integrator: everything before it, and an answer that asks
+    /// for a password, is between the proxy and us.
+    async fn tunnel_to(
+        &self,
+        address: SocketAddr,
+        timeout: Duration,
+    ) -> Result<TcpStream, ConnectError> {
+        let connecting = TcpStream::connect((self.host.as_str(), self.port));
+        // Less than the time for the whole connection: a proxy that hangs must not look like an integrator that does.
+        let mut stream = tokio::time::timeout(timeout / 2, connecting)
             .await
-            .map_err(|error| io::Error::new(error.kind(), format!("egress proxy: {error}")))?;
-        stream.set_nodelay(true)?;
+            .map_err(|_| ConnectError::Proxy("connecting to it timed out".to_owned()))?
+            .map_err(broken)?;
+        stream.set_nodelay(true).map_err(broken)?;
         let authorization = self.authorization.as_ref();
         let authorization = authorization.map_or_else(String::new, |value| {
             format!("Proxy-Authorization: {value}\r\n")
         });
         let asked = format!("CONNECT {address} HTTP/1.1\r\nHost: {address}\r\n{authorization}\r\n");
-        stream.write_all(asked.as_bytes()).await?;
-        let head = read_head(&mut stream).await?;
+        stream.write_all(asked.as_bytes()).await.map_err(broken)?;
+        let head = read_head(&mut stream).await.map_err(broken)?;
         match status(&head) {
             Some(200..=299) => Ok(stream),
-            Some(status) => Err(io::Error::other(format!(
-                "the egress proxy refused with status {status}"
+            Some(407) => Err(ConnectError::Proxy(
+                "it takes no request without another user or password (status 407)".to_owned(),
+            )),
+            Some(status) => Err(ConnectError::Integrator(format!(
+                "not connected: the egress proxy refused with status {status}"
             ))),
-            None => Err(io::Error::other("the egress proxy does not speak HTTP")),
+            None => Err(ConnectError::Proxy("it does not speak HTTP".to_owned())),
         }
     }
+}
+
+fn broken(error: io::Error) -> ConnectError {
+    ConnectError::Proxy(error.to_string())
 }
 
 impl fmt::Debug for Proxy {
@@ -88,7 +110,7 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= MAX_HEAD_BYTES {
-            return Err(io::Error::other("the egress proxy's answer is too long"));
+            return Err(io::Error::other("its answer is too long"));
         }
         head.push(stream.read_u8().await?);
     }
@@ -116,11 +138,12 @@ fn percent_decoded(text: &str) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::net::TcpListener;
 
     use super::*;
+
+    /// `me:p@ss%`, as it is sent.
+    const IN_BASE64: &str = "bWU6cEBzcyU=";
 
     /// Answers one request for a tunnel; returns the proxy's URL, and what it was asked.
     async fn proxy(answer: &'static str) -> (Url, tokio::task::JoinHandle<String>) {
@@ -136,15 +159,19 @@ mod tests {
         (url, asked)
     }
 
-    async fn tunnelled(answer: &'static str) -> (io::Result<Vec<u8>>, String) {
+    async fn tunnelled(answer: &'static str) -> (Result<Vec<u8>, ConnectError>, String) {
         let (url, asked) = proxy(answer).await;
         let proxy = Proxy::of(&url).unwrap();
-        assert!(!format!("{proxy:?}").contains("p@ss"), "{proxy:?}");
+        let shown = format!("{proxy:?}");
+        assert!(
+            !shown.contains("p@ss") && !shown.contains(IN_BASE64),
+            "{shown}"
+        );
         let target = "192.0.2.7:443".parse().unwrap();
         let done = async {
-            let mut stream = proxy.tunnel(&[target]).await?;
+            let mut stream = proxy.tunnel(&[target], Duration::from_secs(20)).await?;
             let mut rest = Vec::new();
-            stream.read_to_end(&mut rest).await?;
+            stream.read_to_end(&mut rest).await.unwrap();
             Ok(rest)
         };
         let done = tokio::time::timeout(Duration::from_secs(20), done).await;
@@ -157,25 +184,55 @@ mod tests {
         assert_eq!(rest.unwrap(), b"first bytes");
         assert_eq!(
             asked,
-            "CONNECT 192.0.2.7:443 HTTP/1.1\r\nHost: 192.0.2.7:443\r\n\
-             Proxy-Authorization: Basic bWU6cEBzcyU=\r\n\r\n"
+            format!(
+                "CONNECT 192.0.2.7:443 HTTP/1.1\r\nHost: 192.0.2.7:443\r\n\
+                 Proxy-Authorization: Basic {IN_BASE64}\r\n\r\n"
+            )
         );
     }
 
     #[tokio::test]
-    async fn a_proxy_that_refuses_or_speaks_otherwise_is_an_error_without_the_password() {
-        for (answer, told) in [
+    async fn only_a_status_other_than_407_says_something_about_the_integrator() {
+        for (answer, is_of_proxy, told) in [
             (
                 "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+                true,
                 "status 407",
             ),
-            ("HTTP/1.0 502 Bad Gateway\r\n\r\n", "status 502"),
-            ("SSH-2.0-OpenSSH\r\n\r\n", "does not speak HTTP"),
-            ("HTTP/1.1 200 OK\r\n", ""),
+            ("SSH-2.0-OpenSSH\r\n\r\n", true, "does not speak HTTP"),
+            ("HTTP/1.1 200 OK\r\n", true, ""),
+            ("", true, ""),
+            ("HTTP/1.1 403 Forbidden\r\n\r\n", false, "status 403"),
+            ("HTTP/1.0 502 Bad Gateway\r\n\r\n", false, "status 502"),
         ] {
             let (refused, _) = tunnelled(answer).await;
-            let error = refused.unwrap_err().to_string();
-            assert!(error.contains(told) && !error.contains("p@ss"), "{error}");
+            let (of_proxy, error) = match refused.unwrap_err() {
+                ConnectError::Proxy(error) => (true, error),
+                ConnectError::Integrator(error) => (false, error),
+            };
+            assert_eq!(of_proxy, is_of_proxy, "{answer:?}: {error}");
+            assert!(error.contains(told), "{error}");
+            assert!(
+                !error.contains("p@ss") && !error.contains(IN_BASE64),
+                "{error}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proxy_that_is_down_or_has_no_address_says_nothing_about_the_integrator() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closed = listener.local_addr().unwrap();
+        drop(listener);
+        for url in [
+            format!("http://{closed}"),
+            "http://nowhere.invalid:3128".to_owned(),
+        ] {
+            let proxy = Proxy::of(&url.parse().unwrap()).unwrap();
+            let target = "192.0.2.7:443".parse().unwrap();
+            let refused = proxy.tunnel(&[target], Duration::from_secs(20)).await;
+            let error = refused.unwrap_err();
+            assert!(matches!(error, ConnectError::Proxy(_)), "{url}: {error:?}");
         }
     }
 

@@ -1,0 +1,126 @@
+//! Attempts through an egress proxy: what it is asked for, and which of its failures are the integrator's.
+
+use std::net::SocketAddr;
+
+use parking_lot::Mutex;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use super::*;
+
+/// Deed of a proxy that was asked for a tunnel.
+#[derive(Clone, Copy)]
+enum Deed {
+    /// Opens a tunnel to this address, whatever it was asked for.
+    Open(SocketAddr),
+    Say(&'static str),
+}
+
+/// An egress proxy on loopback.
+struct Egress {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Egress {
+    /// Starts a proxy; `deed` is told the address that a client asks for.
+    async fn start(deed: impl Fn(&str) -> Deed + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&asked);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let target = target(&mut client).await;
+                let deed = deed(&target);
+                kept.lock().push(target);
+                tokio::spawn(serve(client, deed));
+            }
+        });
+        Self { address, asked }
+    }
+
+    fn proxy(&self) -> Proxy {
+        proxy_at(self.address)
+    }
+
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().clone()
+    }
+}
+
+async fn target(client: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let target = head.strip_prefix("CONNECT ").unwrap().split(' ').next();
+    target.unwrap().to_owned()
+}
+
+async fn serve(mut client: TcpStream, deed: Deed) {
+    match deed {
+        Deed::Open(integrator) => {
+            let mut integrator = TcpStream::connect(integrator).await.unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut integrator).await;
+        }
+        Deed::Say(answer) => client.write_all(answer.as_bytes()).await.unwrap(),
+    }
+}
+
+fn proxy_at(address: SocketAddr) -> Proxy {
+    Proxy::of(&format!("http://{address}").parse().unwrap()).unwrap()
+}
+
+/// Returns a client behind a proxy, which may send to addresses for documentation (RFC 5737): nobody is there.
+fn behind(proxy: Proxy) -> Outbound {
+    outbound_with(|settings| {
+        settings.allow_networks = vec![
+            "192.0.2.0/24".parse().unwrap(),
+            "127.0.0.0/8".parse().unwrap(),
+        ];
+        settings.proxy = Some(proxy);
+    })
+}
+
+fn far() -> Outgoing {
+    outgoing("http://192.0.2.7:8080/orders".parse().unwrap())
+}
+
+#[tokio::test]
+async fn an_attempt_goes_through_the_tunnel_of_the_proxy() {
+    let integrator = Integrator::start([Reply::status(201)]).await;
+    let address = integrator.address;
+    let egress = Egress::start(move |_| Deed::Open(address)).await;
+    let sent = behind(egress.proxy()).attempt(&far()).await;
+    assert_eq!(heard(&sent), &answer(201));
+    assert_eq!(egress.asked(), ["192.0.2.7:8080"]);
+    let received = integrator.received().remove(0);
+    assert_eq!(received.header("host"), "192.0.2.7:8080");
+}
+
+#[tokio::test]
+async fn trouble_with_the_proxy_is_ours_and_what_it_says_of_the_integrator_is_not() {
+    for (said, is_ours) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", true),
+        ("SSH-2.0-OpenSSH\r\n\r\n", true),
+        ("", true),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", false),
+        ("HTTP/1.1 504 Gateway Timeout\r\n\r\n", false),
+    ] {
+        let egress = Egress::start(move |_| Deed::Say(said)).await;
+        let sent = behind(egress.proxy()).attempt(&far()).await;
+        let not_sent = matches!(sent, AttemptResult::NotSent { .. });
+        assert_eq!(not_sent, is_ours, "{said:?}: {sent:?}");
+        assert!(is_ours || is_not_connected(&sent), "{said:?}: {sent:?}");
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let down = listener.local_addr().unwrap();
+    drop(listener);
+    let sent = behind(proxy_at(down)).attempt(&far()).await;
+    assert!(matches!(sent, AttemptResult::NotSent { .. }), "{sent:?}");
+}
