@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use rustls::{ClientConfig, RootCertStore, crypto::CryptoProvider, pki_types::ServerName};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
@@ -71,8 +71,12 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
-    pub(super) fn no_address() -> Self {
-        not_connected(&io::ErrorKind::AddrNotAvailable.into())
+    /// Returns the one of two failures that is told: without the proxy, nobody knows whether the integrator is there.
+    fn or(self, later: Self) -> Self {
+        match self {
+            Self::Proxy(_) => self,
+            Self::Integrator(_) => later,
+        }
     }
 }
 
@@ -87,6 +91,10 @@ impl From<ConnectError> for SendError {
 
 fn not_connected(error: &io::Error) -> ConnectError {
     ConnectError::Integrator(format!("not connected: {error}"))
+}
+
+fn timed_out() -> ConnectError {
+    ConnectError::Integrator("connecting timed out".to_owned())
 }
 
 pub(super) struct Connector {
@@ -110,19 +118,21 @@ impl Connector {
         url: &Url,
         addresses: &[SocketAddr],
     ) -> Result<Connection, ConnectError> {
-        tokio::time::timeout(self.timeout, self.open(url, addresses))
+        let deadline = Instant::now() + self.timeout;
+        tokio::time::timeout_at(deadline, self.open(url, addresses, deadline))
             .await
-            .map_err(|_| ConnectError::Integrator("connecting timed out".to_owned()))?
+            .map_err(|_| timed_out())?
     }
 
-    async fn open(&self, url: &Url, addresses: &[SocketAddr]) -> Result<Connection, ConnectError> {
+    async fn open(
+        &self,
+        url: &Url,
+        addresses: &[SocketAddr],
+        deadline: Instant,
+    ) -> Result<Connection, ConnectError> {
         let is_here = addresses.iter().all(|address| address.ip().is_loopback());
-        let tcp = match &self.proxy {
-            Some(proxy) if !is_here => proxy.tunnel(addresses, self.timeout).await?,
-            _ => connect_any(addresses)
-                .await
-                .map_err(|error| not_connected(&error))?,
-        };
+        let proxy = self.proxy.as_ref().filter(|_| !is_here);
+        let tcp = first_of(addresses, deadline, |address| self.reach(address, proxy)).await?;
         let written = Written::default();
         let stream = Counted::new(tcp, written.clone());
         if url.scheme() != "https" {
@@ -146,6 +156,22 @@ impl Connector {
             Ok(Connection::Http1(connection))
         }
     }
+
+    async fn reach(
+        &self,
+        address: SocketAddr,
+        proxy: Option<&Proxy>,
+    ) -> Result<TcpStream, ConnectError> {
+        if let Some(proxy) = proxy {
+            return proxy.tunnel(address, self.timeout).await;
+        }
+        let connected = TcpStream::connect(address).await;
+        let stream = connected.map_err(|error| not_connected(&error))?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| not_connected(&error))?;
+        Ok(stream)
+    }
 }
 
 impl std::fmt::Debug for Connector {
@@ -164,25 +190,30 @@ fn server_name(url: &Url) -> Option<ServerName<'static>> {
     })
 }
 
-/// Connects to one of the addresses: to the first one, and to the next beside it whenever one is slow or has failed.
-async fn connect_any(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// Reaches one of the addresses: the first one, and the next beside it whenever one is slow or has failed.
+async fn first_of<F>(
+    addresses: &[SocketAddr],
+    deadline: Instant,
+    reach: impl Fn(SocketAddr) -> F,
+) -> Result<TcpStream, ConnectError>
+where
+    F: Future<Output = Result<TcpStream, ConnectError>>,
+{
     let mut untried = alternate(addresses).into_iter();
-    let mut connecting = FuturesUnordered::new();
-    let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    let mut reaching = FuturesUnordered::new();
+    let mut failed = not_connected(&io::ErrorKind::AddrNotAvailable.into());
     loop {
         if let Some(address) = untried.next() {
-            connecting.push(TcpStream::connect(address));
-        } else if connecting.is_empty() {
+            reaching.push(reach(address));
+        } else if reaching.is_empty() {
             return Err(failed);
         }
         tokio::select! {
-            Some(connected) = connecting.next() => match connected {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(stream);
-                }
-                Err(error) => failed = error,
+            Some(reached) = reaching.next() => match reached {
+                Ok(stream) => return Ok(stream),
+                Err(error) => failed = failed.or(error),
             },
+            () = tokio::time::sleep_until(deadline) => return Err(failed.or(timed_out())),
             () = tokio::time::sleep(NEXT_ADDRESS_AFTER), if untried.len() > 0 => {}
         }
     }
@@ -200,4 +231,29 @@ fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         sorted.extend(second.next());
     }
     sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A proxy that hangs is known after half of the time, and the last of many addresses begins later than that.
+    #[tokio::test]
+    async fn a_proxy_that_hangs_is_not_taken_for_an_integrator_with_many_addresses_that_does() {
+        let addresses: Vec<SocketAddr> = (1..=20)
+            .map(|last| SocketAddr::from(([192, 0, 2, last], 443)))
+            .collect();
+        let hanging = |_: SocketAddr| async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Err::<TcpStream, _>(ConnectError::Proxy("it hangs".to_owned()))
+        };
+        let deadline = Instant::now() + Duration::from_secs(1);
+        let failed = first_of(&addresses, deadline, hanging).await.unwrap_err();
+        assert_eq!(failed, ConnectError::Proxy("it hangs".to_owned()));
+
+        let silent = |_: SocketAddr| std::future::pending::<Result<TcpStream, ConnectError>>();
+        let deadline = Instant::now() + Duration::from_millis(300);
+        let failed = first_of(&addresses, deadline, silent).await.unwrap_err();
+        assert_eq!(failed, timed_out());
+    }
 }

@@ -41,26 +41,12 @@ impl Proxy {
         })
     }
 
-    /// Opens a tunnel to the first of the addresses that the proxy reaches. The proxy is told the address and no name: it
-    /// cannot resolve the name to something else than what was vetted.
-    pub(super) async fn tunnel(
-        &self,
-        addresses: &[SocketAddr],
-        timeout: Duration,
-    ) -> Result<TcpStream, ConnectError> {
-        let mut failed = ConnectError::no_address();
-        for address in addresses {
-            match self.tunnel_to(*address, timeout).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => failed = error,
-            }
-        }
-        Err(failed)
-    }
-
+    /// Opens a tunnel. The proxy is told the address and no name: it cannot resolve the name to something else than what
+    /// was vetted.
+    ///
     /// Only an answer of the proxy says something about the integrator: everything before it, and an answer that asks
     /// for a password, is between the proxy and us.
-    async fn tunnel_to(
+    pub(super) async fn tunnel(
         &self,
         address: SocketAddr,
         timeout: Duration,
@@ -169,7 +155,7 @@ mod tests {
         );
         let target = "192.0.2.7:443".parse().unwrap();
         let done = async {
-            let mut stream = proxy.tunnel(&[target], Duration::from_secs(20)).await?;
+            let mut stream = proxy.tunnel(target, Duration::from_secs(20)).await?;
             let mut rest = Vec::new();
             stream.read_to_end(&mut rest).await.unwrap();
             Ok(rest)
@@ -230,7 +216,7 @@ mod tests {
         ] {
             let proxy = Proxy::of(&url.parse().unwrap()).unwrap();
             let target = "192.0.2.7:443".parse().unwrap();
-            let refused = proxy.tunnel(&[target], Duration::from_secs(20)).await;
+            let refused = proxy.tunnel(target, Duration::from_secs(20)).await;
             let error = refused.unwrap_err();
             assert!(matches!(error, ConnectError::Proxy(_)), "{url}: {error:?}");
         }

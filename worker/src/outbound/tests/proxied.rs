@@ -1,6 +1,6 @@
 //! Attempts through an egress proxy: what it is asked for, and which of its failures are the integrator's.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -16,6 +16,7 @@ enum Deed {
     /// Opens a tunnel to this address, whatever it was asked for.
     Open(SocketAddr),
     Say(&'static str),
+    Hang,
 }
 
 /// An egress proxy on loopback.
@@ -69,6 +70,9 @@ async fn serve(mut client: TcpStream, deed: Deed) {
             let _ = tokio::io::copy_bidirectional(&mut client, &mut integrator).await;
         }
         Deed::Say(answer) => client.write_all(answer.as_bytes()).await.unwrap(),
+        Deed::Hang => {
+            let _ = client.read_u8().await;
+        }
     }
 }
 
@@ -85,6 +89,27 @@ fn behind(proxy: Proxy) -> Outbound {
         ];
         settings.proxy = Some(proxy);
     })
+}
+
+/// Returns a client behind a proxy for which every name has these addresses.
+fn behind_with(proxy: Proxy, addresses: &[&str]) -> Outbound {
+    let mut outbound = behind(proxy);
+    let found: Vec<IpAddr> = addresses
+        .iter()
+        .map(|address| address.parse().unwrap())
+        .collect();
+    let lookup: Lookup = Box::new(move |_| std::future::ready(Ok(found.clone())).boxed());
+    outbound.post.guard = Guard::with_lookup(
+        vec![
+            "192.0.2.0/24".parse().unwrap(),
+            "127.0.0.0/8".parse().unwrap(),
+        ],
+        PlainHttp::Anywhere,
+        Duration::from_secs(2),
+        outbound.clock.clone(),
+        lookup,
+    );
+    outbound
 }
 
 fn far() -> Outgoing {
@@ -123,4 +148,20 @@ async fn trouble_with_the_proxy_is_ours_and_what_it_says_of_the_integrator_is_no
     drop(listener);
     let sent = behind(proxy_at(down)).attempt(&far()).await;
     assert!(matches!(sent, AttemptResult::NotSent { .. }), "{sent:?}");
+}
+
+#[tokio::test]
+async fn an_address_that_hangs_behind_the_proxy_does_not_hide_the_next_one() {
+    let integrator = Integrator::start([Reply::status(201)]).await;
+    let address = integrator.address;
+    let egress = Egress::start(move |target| match target {
+        "192.0.2.7:8080" => Deed::Hang,
+        _ => Deed::Open(address),
+    })
+    .await;
+    let outbound = behind_with(egress.proxy(), &["192.0.2.7", "192.0.2.8"]);
+    let url = "http://moved.example:8080/orders".parse().unwrap();
+    let sent = outbound.attempt(&outgoing(url)).await;
+    assert_eq!(heard(&sent), &answer(201));
+    assert_eq!(egress.asked(), ["192.0.2.7:8080", "192.0.2.8:8080"]);
 }
