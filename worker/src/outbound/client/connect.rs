@@ -130,9 +130,7 @@ impl Connector {
         addresses: &[SocketAddr],
         deadline: Instant,
     ) -> Result<Connection, ConnectError> {
-        let is_here = addresses.iter().all(|address| address.ip().is_loopback());
-        let proxy = self.proxy.as_ref().filter(|_| !is_here);
-        let tcp = first_of(addresses, deadline, |address| self.reach(address, proxy)).await?;
+        let tcp = first_of(addresses, deadline, |address| self.reach(address)).await?;
         let written = Written::default();
         let stream = Counted::new(tcp, written.clone());
         if url.scheme() != "https" {
@@ -157,12 +155,9 @@ impl Connector {
         }
     }
 
-    async fn reach(
-        &self,
-        address: SocketAddr,
-        proxy: Option<&Proxy>,
-    ) -> Result<TcpStream, ConnectError> {
-        if let Some(proxy) = proxy {
+    /// Connects to an address of this machine directly: the proxy would look for it on its own.
+    async fn reach(&self, address: SocketAddr) -> Result<TcpStream, ConnectError> {
+        if let Some(proxy) = self.proxy.as_ref().filter(|_| !is_here(address)) {
             return proxy.tunnel(address, self.timeout).await;
         }
         let connected = TcpStream::connect(address).await;
@@ -180,6 +175,10 @@ impl std::fmt::Debug for Connector {
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
+}
+
+fn is_here(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 fn server_name(url: &Url) -> Option<ServerName<'static>> {
@@ -236,6 +235,21 @@ fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loopback_address_is_known_in_every_notation() {
+        for (address, here) in [
+            ("127.0.0.1:80", true),
+            ("127.9.9.9:80", true),
+            ("[::1]:80", true),
+            ("[::ffff:127.0.0.1]:80", true),
+            ("192.0.2.7:80", false),
+            ("[::ffff:192.0.2.7]:80", false),
+            ("[2001:db8::1]:80", false),
+        ] {
+            assert_eq!(is_here(address.parse().unwrap()), here, "{address}");
+        }
+    }
 
     /// A proxy that hangs is known after half of the time, and the last of many addresses begins later than that.
     #[tokio::test]

@@ -165,3 +165,25 @@ async fn an_address_that_hangs_behind_the_proxy_does_not_hide_the_next_one() {
     assert_eq!(heard(&sent), &answer(201));
     assert_eq!(egress.asked(), ["192.0.2.7:8080", "192.0.2.8:8080"]);
 }
+
+#[tokio::test]
+async fn a_loopback_address_is_reached_directly_and_the_proxy_is_never_asked_for_it() {
+    let integrator = Integrator::start([Reply::status(201), Reply::status(201)]).await;
+    let egress = Egress::start(|_| Deed::Say("HTTP/1.1 403 Forbidden\r\n\r\n")).await;
+    let port = integrator.address.port();
+    let url: Url = format!("http://moved.example:{port}/orders")
+        .parse()
+        .unwrap();
+    for (addresses, asked) in [
+        (&["127.0.0.1"][..], vec![]),
+        (
+            &["192.0.2.7", "127.0.0.1"][..],
+            vec![format!("192.0.2.7:{port}")],
+        ),
+    ] {
+        let outbound = behind_with(egress.proxy(), addresses);
+        let sent = outbound.attempt(&outgoing(url.clone())).await;
+        assert_eq!(heard(&sent), &answer(201), "{addresses:?}");
+        assert_eq!(egress.asked(), asked, "{addresses:?}");
+    }
+}
