@@ -12,19 +12,18 @@ use domain::handoff::SendResult;
 use http::{HeaderMap, StatusCode};
 use ipnet::IpNet;
 use platform::{chance::Chance, clock::Clock, crash};
-use runtime::config;
+use runtime::config::{self, ServiceUrl};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
     answer::{Answer, Heard},
     auth::Tokens,
-    client::{Client, Request, Tls},
+    client::{Client, Proxy, Request, Tls},
     guard::{Guard, PlainHttp, VetError},
 };
 pub use self::{
     answer::{AnswerDetails, AnswerEnd},
-    client::Proxy,
     request::Outgoing,
 };
 
@@ -44,7 +43,7 @@ pub struct OutboundSettings {
     /// Allows `http://` to this one address, whatever the others say.
     pub own_address: Option<SocketAddr>,
     /// Proxy for all requests but those to this machine.
-    pub proxy: Option<Proxy>,
+    pub proxy: Option<ServiceUrl>,
 }
 
 impl From<&config::Worker> for OutboundSettings {
@@ -58,10 +57,7 @@ impl From<&config::Worker> for OutboundSettings {
             allow_http: worker.allow_http,
             allow_http_on_loopback: false,
             own_address: worker.own_address,
-            proxy: worker
-                .proxy_url
-                .as_ref()
-                .and_then(|url| Proxy::of(url.url())),
+            proxy: worker.proxy_url.clone(),
         }
     }
 }
@@ -99,8 +95,13 @@ pub struct Probed {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("building the HTTP client failed: {0}")]
-pub struct ClientError(rustls::Error);
+pub enum ClientError {
+    #[error("building the HTTP client failed: {0}")]
+    Tls(rustls::Error),
+    /// Without a proxy that is asked for, nothing may be sent.
+    #[error("worker.proxy_url has no host or no port")]
+    Proxy,
+}
 
 impl Outbound {
     /// Builds the client; blocks for about 30 ms. Once `cut` is cancelled, nothing more is sent or waited for.
@@ -110,8 +111,8 @@ impl Outbound {
         chance: Chance,
         cut: CancellationToken,
     ) -> Result<Self, ClientError> {
-        let tls = client::default_tls().map_err(ClientError)?;
-        Ok(Self::with_tls(settings, tls, clock, chance, cut))
+        let tls = client::default_tls().map_err(ClientError::Tls)?;
+        Self::with_tls(settings, tls, clock, chance, cut)
     }
 
     fn with_tls(
@@ -120,7 +121,9 @@ impl Outbound {
         clock: Clock,
         chance: Chance,
         cut: CancellationToken,
-    ) -> Self {
+    ) -> Result<Self, ClientError> {
+        let proxy = settings.proxy.as_ref();
+        let proxy = proxy.map(|url| Proxy::of(url.url()).ok_or(ClientError::Proxy));
         let guard = Guard::new(
             settings.allow_networks.clone(),
             PlainHttp::of(settings),
@@ -128,11 +131,11 @@ impl Outbound {
             clock.clone(),
         )
         .and_own(settings.own_address);
-        Self {
+        Ok(Self {
             post: Post {
                 client: Client::new(
                     tls,
-                    settings.proxy.clone(),
+                    proxy.transpose()?,
                     settings.connect_timeout,
                     clock.clone(),
                 ),
@@ -145,7 +148,7 @@ impl Outbound {
             body_grace: settings.body_grace,
             clock,
             chance,
-        }
+        })
     }
 
     /// Sends at most one request with the handoff's body.

@@ -19,11 +19,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use platform::clock::Clock;
 use url::{Position, Url};
 
-pub(super) use self::connect::{Tls, default_tls};
-pub use self::proxy::Proxy;
 use self::{
     connect::Connector,
     pool::{Pool, Wire},
+};
+pub(super) use self::{
+    connect::{Tls, default_tls},
+    proxy::Proxy,
 };
 use super::{SendError, answer::Heard};
 

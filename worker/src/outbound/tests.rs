@@ -51,6 +51,7 @@ fn outbound_with(change: impl FnOnce(&mut OutboundSettings)) -> Outbound {
         chance,
         CancellationToken::new(),
     )
+    .unwrap()
 }
 
 fn outbound() -> Outbound {

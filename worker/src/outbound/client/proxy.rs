@@ -16,7 +16,7 @@ const MAX_HEAD_BYTES: usize = 8192;
 
 /// An egress proxy; its `Debug` shows no password.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Proxy {
+pub(in crate::outbound) struct Proxy {
     host: String,
     port: u16,
     /// Value of `Proxy-Authorization`.
@@ -24,11 +24,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Reads `http://user:password@host:port`; `None` if the URL has no host.
-    #[must_use]
-    pub fn of(url: &Url) -> Option<Self> {
+    /// Reads `http://user:password@host:port`; `None` if the URL has no host or no port.
+    pub(in crate::outbound) fn of(url: &Url) -> Option<Self> {
         let decoded = |text: &str| percent_decoded(text);
-        let authorization = (!url.username().is_empty()).then(|| {
+        let authorization = (!url.username().is_empty() || url.password().is_some()).then(|| {
             let user = decoded(url.username());
             let password = decoded(url.password().unwrap_or_default());
             format!("Basic {}", STANDARD.encode([user, password].join(&b':')))
@@ -230,5 +229,15 @@ mod tests {
         assert_eq!(plain.authorization, None);
         assert_eq!(read("http://[::1]:3128").host, "::1");
         assert_eq!(percent_decoded("100%"), b"100%");
+    }
+
+    #[test]
+    fn a_password_without_a_user_is_sent_too() {
+        let read = |url: &str| Proxy::of(&url.parse().unwrap()).unwrap().authorization;
+        // ":token" and "user:".
+        let token = read("http://:token@egress.example");
+        assert_eq!(token.as_deref(), Some("Basic OnRva2Vu"));
+        let user = read("http://user@egress.example");
+        assert_eq!(user.as_deref(), Some("Basic dXNlcjo="));
     }
 }

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use parking_lot::Mutex;
+use runtime::config::ServiceUrl;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -43,7 +44,7 @@ impl Egress {
         Self { address, asked }
     }
 
-    fn proxy(&self) -> Proxy {
+    fn proxy(&self) -> ServiceUrl {
         proxy_at(self.address)
     }
 
@@ -76,12 +77,12 @@ async fn serve(mut client: TcpStream, deed: Deed) {
     }
 }
 
-fn proxy_at(address: SocketAddr) -> Proxy {
-    Proxy::of(&format!("http://{address}").parse().unwrap()).unwrap()
+fn proxy_at(address: SocketAddr) -> ServiceUrl {
+    format!("http://{address}").try_into().unwrap()
 }
 
 /// Returns a client behind a proxy, which may send to addresses for documentation (RFC 5737): nobody is there.
-fn behind(proxy: Proxy) -> Outbound {
+fn behind(proxy: ServiceUrl) -> Outbound {
     outbound_with(|settings| {
         settings.allow_networks = vec![
             "192.0.2.0/24".parse().unwrap(),
@@ -92,7 +93,7 @@ fn behind(proxy: Proxy) -> Outbound {
 }
 
 /// Returns a client behind a proxy for which every name has these addresses.
-fn behind_with(proxy: Proxy, addresses: &[&str]) -> Outbound {
+fn behind_with(proxy: ServiceUrl, addresses: &[&str]) -> Outbound {
     let mut outbound = behind(proxy);
     let found: Vec<IpAddr> = addresses
         .iter()
@@ -186,4 +187,27 @@ async fn a_loopback_address_is_reached_directly_and_the_proxy_is_never_asked_for
         assert_eq!(heard(&sent), &answer(201), "{addresses:?}");
         assert_eq!(egress.asked(), asked, "{addresses:?}");
     }
+}
+
+#[test]
+fn a_proxy_that_cannot_be_read_refuses_the_start_instead_of_being_gone_around() {
+    for unreadable in ["egress://egress.example", "mailto:egress@egress.example"] {
+        let mut settings = OutboundSettings::from(&config::Settings::with(&[]).unwrap().worker);
+        settings.proxy = Some(unreadable.to_owned().try_into().unwrap());
+        let (clock, chance) = (Clock::manual(noon()), Chance::system());
+        let cut = CancellationToken::new();
+        let refused = Outbound::with_tls(&settings, trusting(), clock, chance, cut);
+        let error = refused.unwrap_err();
+        assert!(matches!(error, ClientError::Proxy), "{unreadable}: {error}");
+    }
+}
+
+#[test]
+fn the_proxy_of_the_settings_is_the_one_that_is_used() {
+    let proxy = "http://me:hunter2@egress.example:3128";
+    let settings = config::Settings::with(&[("worker.proxy_url", proxy)]).unwrap();
+    let outbound = OutboundSettings::from(&settings.worker);
+    let used = outbound.proxy.as_ref().map(ServiceUrl::expose);
+    assert_eq!(used, Some(proxy));
+    assert!(!format!("{outbound:?}").contains("hunter2"));
 }
