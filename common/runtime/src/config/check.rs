@@ -1,5 +1,7 @@
 //! Checks of settings that types cannot express: schemes, ranges, addresses, and keys that depend on each other.
 
+mod mysql; // options of database.url
+
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 
 use tracing_subscriber::EnvFilter;
@@ -128,6 +130,11 @@ fn bounds(check: &mut Check, settings: &Settings) {
 fn stores(check: &mut Check, settings: &Settings) {
     let database = &settings.database;
     check.url("database.url", Some(&database.url), &["mysql", "sqlite"]);
+    if database.url.scheme() == "mysql"
+        && let Some(what) = mysql::problem(database.url.url())
+    {
+        check.problem("database.url", what);
+    }
     check.range(
         "database.max_connections",
         database.max_connections,

@@ -208,6 +208,18 @@ fn schemes_that_no_back_end_speaks_are_refused() {
 }
 
 #[test]
+fn an_option_of_mysql_that_would_be_ignored_is_refused() {
+    let url = "mysql://me@db/x?ssl_mode=VERIFY_IDENTITY";
+    let wrong = refused(&[("database.url", url)]);
+    assert!(
+        wrong.contains("database.url has an unknown option"),
+        "{wrong}"
+    );
+    let elsewhere = [("database.url", "sqlite://x.db?mode=rwc")];
+    assert!(Settings::with(&elsewhere).is_ok());
+}
+
+#[test]
 fn the_public_url_is_a_host_because_pages_begin_at_its_root() {
     for wrong in [
         "https://order.example/shop",
@@ -266,7 +278,7 @@ fn no_secret_ever_prints() {
     let key = "b".repeat(43);
     let overrides = [
         ("secrets.jwt_key", key.as_str()),
-        ("database.url", "mysql://me:hunter2@db/x?password=hunter2"),
+        ("database.url", "mysql://me:hunter2@db/x?ssl-key=hunter2"),
         ("broker.url", "amqp://me:hunter2@mq/%2f"),
         ("outside.codes_url", "https://me:hunter2@codes/"),
         ("worker.proxy_url", "http://me:hunter2@egress.example"),
@@ -306,6 +318,8 @@ fn no_secret_ever_prints() {
         ("database.url", "hunter2"),
         ("broker.url", "postgres://me:hunter2@x/"),
     ]);
+    assert!(!error.contains("hunter2"), "{error}");
+    let error = refused(&[("database.url", "mysql://me:12?hunter2@db/x")]);
     assert!(!error.contains("hunter2"), "{error}");
 }
 
