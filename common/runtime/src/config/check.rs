@@ -429,7 +429,7 @@ impl Check {
                     schemes.join(": or ")
                 ),
             );
-        } else if matches!(url.scheme(), "mysql" | "amqp" | "http" | "https")
+        } else if matches!(url.scheme(), "mysql" | "amqp" | "amqps" | "http" | "https")
             && !url.url().has_host()
         {
             self.problem(key, "has no host");

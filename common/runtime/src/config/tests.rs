@@ -208,6 +208,22 @@ fn schemes_that_no_back_end_speaks_are_refused() {
 }
 
 #[test]
+fn a_server_without_a_host_is_refused() {
+    for (key, url) in [
+        ("database.url", "mysql:x"),
+        ("broker.url", "amqp:x"),
+        ("broker.url", "amqps:x"),
+        ("broker.url", "amqps:///x"),
+    ] {
+        let wrong = refused(&[(key, url)]);
+        assert!(
+            wrong.contains(&format!("{key} has no host")),
+            "{url}: {wrong}"
+        );
+    }
+}
+
+#[test]
 fn an_option_of_mysql_that_would_be_ignored_is_refused() {
     let url = "mysql://me@db/x?ssl_mode=VERIFY_IDENTITY";
     let wrong = refused(&[("database.url", url)]);
