@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::uri::AMQPUri;
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -100,11 +102,17 @@ fn read_authorities(path: &Path) -> Result<String, ConnectError> {
         why,
     };
     let text = fs::read_to_string(path).map_err(|cause| refused(cause.to_string()))?;
-    if text.contains("-----BEGIN CERTIFICATE-----") {
-        Ok(text)
-    } else {
-        Err(refused("it has no certificate in PEM".to_owned()))
+    // lapin leaves out what it cannot read, and would then trust nobody.
+    let mut authorities = RootCertStore::empty();
+    for read in CertificateDer::pem_slice_iter(text.as_bytes()) {
+        let certificate = read.map_err(|cause| refused(cause.to_string()))?;
+        let added = authorities.add(certificate);
+        added.map_err(|cause| refused(cause.to_string()))?;
     }
+    if authorities.is_empty() {
+        return Err(refused("it has no certificate in PEM".to_owned()));
+    }
+    Ok(text)
 }
 
 #[async_trait]

@@ -101,11 +101,27 @@ async fn a_server_that_nobody_we_trust_vouches_for_is_sent_no_password() {
 #[tokio::test]
 async fn a_file_of_authorities_that_cannot_be_used_is_named() {
     let mut ground = Ground::at("amqps://user:secret@localhost");
-    let empty = file("no certificate");
-    for path in [empty.clone(), PathBuf::from("/nowhere/ca.pem")] {
+    let good = certificate().cert.pem();
+    let (begin, end) = ("-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----");
+    let files = [
+        "no certificate".to_owned(),
+        // Cut off, no base64, no certificate, and all of them behind a good one.
+        good.replace(end, ""),
+        good.replacen(begin, &format!("{begin}\n!!!!"), 1),
+        format!("{begin}\nAAECAwQF\n{end}\n"),
+        format!("{good}{begin}\nAAECAwQF\n{end}\n"),
+    ]
+    .map(|text| file(&text));
+    let nowhere = PathBuf::from("/nowhere/ca.pem");
+    for path in files.iter().chain([&nowhere]) {
         ground.options.ca_file = Some(path.clone());
         let error = broker::connect(&ground.options, Chance::system()).unwrap_err();
-        assert!(matches!(&error, ConnectError::CaFile { path: named, .. } if *named == path));
+        assert!(matches!(&error, ConnectError::CaFile { path: named, .. } if named == path));
     }
-    std::fs::remove_file(empty).unwrap();
+    let good = file(&good);
+    ground.options.ca_file = Some(good.clone());
+    assert!(broker::connect(&ground.options, Chance::system()).is_ok());
+    for path in files.iter().chain([&good]) {
+        std::fs::remove_file(path).unwrap();
+    }
 }
