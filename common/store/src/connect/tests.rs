@@ -114,14 +114,18 @@ async fn a_server_at_its_limit_of_prepared_statements_is_unavailable_until_it_ha
     fresh.db.ping().await.unwrap();
     let none = "SET GLOBAL max_prepared_stmt_count = 0";
     sqlx::raw_sql(none).execute(&mut admin).await.unwrap();
-    let mut tx = fresh.db.begin().await.unwrap();
-    let asked = testing::run(&mut tx, "UPDATE store_counters SET last_seq = 0").await;
-    tx.rollback().await;
-    let (ready, started) = (
+    // Nothing may panic before the limit is back: the server is shared with other tests.
+    let asked = async {
+        let mut tx = fresh.db.begin().await?;
+        let asked = testing::run(&mut tx, "UPDATE store_counters SET last_seq = 0").await;
+        tx.rollback().await;
+        asked
+    };
+    let (asked, ready, started) = (
+        asked.await,
         fresh.db.ping().await,
         Db::connect(&DbOptions::new(fresh.url())).await,
     );
-    // Before any assertion: the server is shared with other tests.
     let back = format!("SET GLOBAL max_prepared_stmt_count = {usual}");
     sqlx::raw_sql(&back).execute(&mut admin).await.unwrap();
     for refused in [asked.err(), ready.err(), started.err()] {
