@@ -51,18 +51,42 @@ pub(crate) fn routes(mut route: Route, state: &ApiState) -> Route {
     })
 }
 
-/// Returns true if a person may read the answer: a browser that opens an address.
-pub(crate) fn is_opened(request: &Request) -> bool {
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-    is_read && wants_html(request.headers())
+/// Client that reads an address at which there may be a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reader {
+    /// A browser, before a person.
+    Person,
+    Program,
+}
+
+impl Reader {
+    /// Returns the reader of the answer; `None` for a client of the API, whatever it accepts: clients of Java say that
+    /// they like HTML best.
+    pub(crate) fn of(request: &Request) -> Option<Self> {
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        let is_api = request.uri().path().starts_with("/api/");
+        (is_read && !is_api).then(|| {
+            if wants_html(request.headers()) {
+                Self::Person
+            } else {
+                Self::Program
+            }
+        })
+    }
 }
 
 /// Makes a page of the 404 that a browser would show as JSON; an answer that is a page stays as it is.
-pub(crate) fn missing(response: &mut Response) {
+pub(crate) fn missing(response: &mut Response, reader: Reader) {
     let is_page = response
         .content_type()
         .is_some_and(|kind| kind.starts_with("text/html"));
     if response.status() != StatusCode::NOT_FOUND || is_page {
+        return;
+    }
+    // In both forms: a cache must not give the one to who asks for the other.
+    let accept = HeaderValue::from_static("Accept");
+    response.headers_mut().append(header::VARY, accept);
+    if reader == Reader::Program {
         return;
     }
     let page = Files::get(MISSING)
@@ -76,7 +100,6 @@ pub(crate) fn missing(response: &mut Response) {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.append(header::VARY, HeaderValue::from_static("Accept"));
 }
 
 /// Returns true if a file is served at this path.

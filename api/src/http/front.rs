@@ -106,14 +106,14 @@ impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
             all: Arc::clone(&front.bodies),
         });
         request.extensions_mut().insert(client);
-        let is_opened = pages::is_opened(&request);
+        let reader = pages::Reader::of(&request);
         let span = tracing::info_span!("request", %request_id, %method);
         let mut response = self
             .answer(request, &request_id, cors_origin.is_some())
             .instrument(span)
             .await;
-        if is_opened {
-            pages::missing(&mut response);
+        if let Some(reader) = reader {
+            pages::missing(&mut response, reader);
         }
         finish(&mut response, &request_id, cors_origin);
         let route = response

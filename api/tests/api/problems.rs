@@ -135,14 +135,7 @@ async fn a_browser_gets_a_page_where_nothing_is_and_a_program_the_problem() {
             "application/problem+json, text/html;q=0.5",
             "text/html;q=0, */*",
         ];
-        let paths = [
-            "/nothing",
-            "/panel/nothing",
-            "/problems/made_up",
-            "/api/v1/nothing",
-            "/api/v1/order-links/nothing",
-        ];
-        for path in paths {
+        for path in ["/nothing", "/panel/nothing", "/problems/made_up"] {
             for accept in opens {
                 let page = app.get(path).header("accept", accept).send().await;
                 assert_eq!(page.status, 404, "{path} {accept}");
@@ -156,6 +149,15 @@ async fn a_browser_gets_a_page_where_nothing_is_and_a_program_the_problem() {
                 assert!(page.text.contains("/missing/app.js"), "{}", page.text);
             }
             for accept in programs {
+                let answer = app.get(path).header("accept", accept).send().await;
+                assert!(answer.header("vary").contains("Accept"), "{path} {accept}");
+                answer.problem(404, "not_found");
+            }
+        }
+        // What Java's HttpURLConnection says of itself; it would read a page as JSON.
+        let java = "text/html, image/gif, image/jpeg, */*; q=0.2";
+        for path in ["/api/v1/nothing", "/api/v1/order-links/nothing", "/api/"] {
+            for accept in opens.into_iter().chain([java]) {
                 let answer = app.get(path).header("accept", accept).send().await;
                 answer.problem(404, "not_found");
             }
