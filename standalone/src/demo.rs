@@ -64,13 +64,18 @@ impl DemoState {
         if (settings.demo.enabled || kept.is_some()) && !listen.ip().is_loopback() {
             return Err(Refusal::DemoBeyondLoopback { listen });
         }
-        if let Some(public_url) = &settings.http.public_url
-            && (settings.demo.enabled || kept.is_some())
-            && !is_loopback(public_url.url())
-        {
-            return Err(Refusal::DemoInPublic {
-                public_url: public_url.to_string(),
-            });
+        let http = &settings.http;
+        for (key, url) in [
+            ("http.public_url", &http.public_url),
+            ("http.callback_url", &http.callback_url),
+        ] {
+            if let Some(url) = url
+                && (settings.demo.enabled || kept.is_some())
+                && !is_loopback(url.url())
+            {
+                let url = url.to_string();
+                return Err(Refusal::DemoInPublic { key, url });
+            }
         }
         Ok(match kept {
             _ if !settings.demo.enabled => Self::No,

@@ -30,10 +30,10 @@ pub(crate) enum Refusal {
     DemoBeyondLoopback { listen: SocketAddr },
     #[error(
         "the demonstration's logins are printed at every start and must not be reachable from other hosts, but \
-         http.public_url is {public_url}: leave it empty, or use an empty data directory (--data-dir DIR) with --set \
+         {key} is {url}: leave it empty, or use an empty data directory (--data-dir DIR) with --set \
          demo.enabled=false"
     )]
-    DemoInPublic { public_url: String },
+    DemoInPublic { key: &'static str, url: String },
     #[error("{}: {cause}; make it accessible to this user, or choose another directory with --data-dir DIR", path.display())]
     DataDir { path: PathBuf, cause: io::Error },
     #[error(

@@ -260,9 +260,13 @@ async fn with_the_demonstrations_logins_it_listens_on_this_machine_only() {
 #[tokio::test]
 async fn with_the_demonstrations_logins_its_public_address_is_this_machine() {
     let folder = Folder::new();
-    for public in ["https://order.example", "http://192.168.1.7:8080"] {
-        let ended = launch(&folder).set("http.public_url", public).run().await;
-        is_refused_with(&ended, &["logins", "http.public_url", "demo.enabled=false"]);
+    for (key, public) in [
+        ("http.public_url", "https://order.example"),
+        ("http.public_url", "http://192.168.1.7:8080"),
+        ("http.callback_url", "http://gateway"),
+    ] {
+        let ended = launch(&folder).set(key, public).run().await;
+        is_refused_with(&ended, &["logins", key, public, "demo.enabled=false"]);
     }
     let mut running = launch(&folder).start().await;
     for (host, status) in [("localhost:8080", 200), ("evil.example", 403)] {
