@@ -54,7 +54,8 @@ impl Layers {
 
     /// Adds one value from the environment or the command line: `key` is `section.key`.
     pub(super) fn add_value(&mut self, key: &str, value: &str, source: &str) {
-        let nested = key.rsplit('.').fold(value_of(value), |inner, part| {
+        let value = value_of(value, self.default_of(key));
+        let nested = key.rsplit('.').fold(value, |inner, part| {
             Value::Table(Table::from_iter([(part.to_owned(), inner)]))
         });
         if let Value::Table(layer) = nested {
@@ -74,6 +75,11 @@ impl Layers {
             self.sources.insert(key, source.to_owned());
         }
         merge(&mut self.merged, layer);
+    }
+
+    fn default_of(&self, key: &str) -> Option<&Value> {
+        let (section, name) = key.split_once('.')?;
+        self.known.get(section)?.as_table()?.get(name)
     }
 
     fn unknown_key(&self, key: &str) -> Option<String> {
@@ -187,18 +193,31 @@ impl Layers {
     }
 }
 
-/// Returns the value of a text from the environment or the command line: a TOML value, or the text itself.
-fn value_of(text: &str) -> Value {
+/// Returns the value of a text from the environment or the command line: a TOML value, or the text itself. A text may look
+/// like something else, so that a key whose default is a text takes nothing else.
+fn value_of(text: &str, default: Option<&Value>) -> Value {
     let text = text.trim();
     let read = format!("value = {text}").parse::<Table>();
-    match read.ok().filter(|read| read.len() == 1) {
-        Some(mut read) => match read.remove("value") {
-            // No setting is a date of TOML, and a text may look like one.
-            None | Some(Value::Datetime(_)) => Value::String(text.to_owned()),
-            Some(value) => value,
-        },
-        None => Value::String(text.to_owned()),
+    let read = read.ok().filter(|read| read.len() == 1);
+    let kept = || Value::String(text.to_owned());
+    match (read.and_then(|mut read| read.remove("value")), default) {
+        (Some(Value::String(quoted)), _) => Value::String(quoted),
+        (_, Some(Value::String(_))) => kept(),
+        (None, Some(Value::Array(_))) => unquoted_items(text).unwrap_or_else(kept),
+        // No setting is a date of TOML.
+        (None | Some(Value::Datetime(_)), _) => kept(),
+        (Some(value), _) => value,
     }
+}
+
+/// Reads a list of texts without quotes: `[10.0.0.0/8, fd00::/8]`.
+fn unquoted_items(text: &str) -> Option<Value> {
+    let items = text.strip_prefix('[')?.strip_suffix(']')?;
+    let is_plain = !items.contains(['"', '\'', '\n', '#']);
+    let items = items
+        .split(',')
+        .map(|item| Value::String(item.trim().to_owned()));
+    is_plain.then(|| Value::Array(items.collect()))
 }
 
 fn merge(into: &mut Table, layer: Table) {

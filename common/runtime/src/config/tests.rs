@@ -171,6 +171,11 @@ fn a_text_of_the_environment_that_looks_like_another_type_stays_what_its_key_tak
         ("2026-11-20", "2026-11-20"),
         ("\"quoted\"", "quoted"),
         ("  spaces ", "spaces"),
+        ("20261120", "20261120"),
+        ("0x10", "0x10"),
+        ("true", "true"),
+        ("inf", "inf"),
+        ("1e3", "1e3"),
     ] {
         let settings = load(None, &[("EXPEDITER__BROKER__NAMESPACE", given)], &[]).unwrap();
         assert_eq!(settings.broker.namespace, kept);
@@ -178,6 +183,32 @@ fn a_text_of_the_environment_that_looks_like_another_type_stays_what_its_key_tak
     let injected = [("EXPEDITER__INTAKE__WRITERS", "4\n[intake]\nwriters = 5")];
     let wrong = load(None, &injected, &[]).unwrap_err();
     assert!(wrong.contains("intake.writers is invalid"), "{wrong}");
+}
+
+#[test]
+fn the_items_of_a_list_need_no_quotes_in_the_environment() {
+    let expected = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap());
+    for given in [
+        "[10.0.0.0/8, fd00::/8]",
+        "[10.0.0.0/8,fd00::/8]",
+        "[\"10.0.0.0/8\", 'fd00::/8']",
+    ] {
+        let given = [("EXPEDITER__WORKER__ALLOW_NETWORKS", given)];
+        let settings = load(None, &given, &[]).unwrap();
+        assert_eq!(settings.worker.allow_networks, expected);
+    }
+    for wrong in [
+        "10.0.0.0/8",
+        "[10.0.0.0/8,]",
+        "[10.0.0.0/8, \"fd00::/8]",
+        "[1]",
+    ] {
+        let refused = refused(&[("worker.allow_networks", wrong)]);
+        assert!(
+            refused.contains("worker.allow_networks is invalid"),
+            "{wrong}: {refused}"
+        );
+    }
 }
 
 #[test]
