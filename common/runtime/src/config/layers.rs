@@ -65,6 +65,10 @@ impl Layers {
 
     fn add(&mut self, layer: Table, source: &str) {
         for key in leaves("", &layer) {
+            let is_section = |table: &Table| table.get(&key).is_some_and(Value::is_table);
+            if is_section(&self.known) && is_section(&layer) {
+                continue; // [http] without a key
+            }
             if let Some(what) = self.unknown_key(&key) {
                 self.problems.push(Problem {
                     key: key.clone(),
@@ -239,10 +243,19 @@ fn told(error: &toml::de::Error, text: &str) -> String {
     format!("TOML error in line {line}: {message}")
 }
 
+/// Lists the keys as `section.key`, and sections without a key. What must be quoted is quoted: `"a.b"` is another key than
+/// `a.b`.
 pub(super) fn leaves(prefix: &str, table: &Table) -> Vec<String> {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let named = |key: &String| {
-        if prefix.is_empty() {
+        let quoted = key.is_empty() || !key.chars().all(is_bare);
+        let key = if quoted {
+            format!("{key:?}")
+        } else {
             key.clone()
+        };
+        if prefix.is_empty() {
+            key
         } else {
             format!("{prefix}.{key}")
         }
@@ -250,7 +263,7 @@ pub(super) fn leaves(prefix: &str, table: &Table) -> Vec<String> {
     table
         .iter()
         .flat_map(|(key, value)| match value {
-            Value::Table(inner) => leaves(&named(key), inner),
+            Value::Table(inner) if !inner.is_empty() => leaves(&named(key), inner),
             _ => vec![named(key)],
         })
         .collect()
