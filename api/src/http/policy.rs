@@ -7,4 +7,4 @@ pub(crate) const PAGE: &str = "default-src 'self'; img-src 'self' data:; connect
 pub(crate) const NO_PAGE: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Content security policy of the documentation page, whose library writes styles into it.
 pub(crate) const DOCS: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; \
-     font-src 'self' data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'";
+     font-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";

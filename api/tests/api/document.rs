@@ -347,6 +347,14 @@ async fn the_document_and_its_page_are_served_and_need_nothing_from_outside() {
                 !policy.contains("script-src"),
                 "no script is inline: {policy}"
             );
+            // None of these falls back to default-src.
+            for directive in [
+                "base-uri 'none'",
+                "form-action 'self'",
+                "frame-ancestors 'none'",
+            ] {
+                assert!(policy.contains(directive), "{directive}: {policy}");
+            }
             let zipped = app.get(path).header("Accept-Encoding", "gzip, br");
             let zipped = zipped.send().await;
             assert_eq!(zipped.header("content-encoding"), "gzip");
