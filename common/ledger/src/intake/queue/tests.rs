@@ -1,3 +1,5 @@
+//! Tests of the queue's turns, order and bounds, without a database.
+
 use std::time::Duration;
 
 use tokio::{sync::oneshot, time::timeout};
