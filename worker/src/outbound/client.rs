@@ -4,6 +4,7 @@
 //! came before, and never replaces a busy connection (docs/adr/0021-an-answered-attempt-has-an-outcome.md).
 
 mod connect;
+mod connect_error;
 mod counted;
 mod http1;
 mod http2;

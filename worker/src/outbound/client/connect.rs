@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::{
-    Broken, SendError,
+    connect_error::ConnectError,
     counted::{Counted, Written},
     http1, http2,
     proxy::Proxy,
@@ -59,34 +59,6 @@ fn with_protocols(mut config: ClientConfig) -> Tls {
 pub(super) enum Connection {
     Http1(http1::Connection),
     Http2(http2::Connection),
-}
-
-/// Reason why there is no connection. Nothing of a request was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ConnectError {
-    /// The integrator cannot be reached.
-    Integrator(String),
-    /// The egress proxy cannot be used: a failure of our own, which says nothing about the integrator.
-    Proxy(String),
-}
-
-impl ConnectError {
-    /// Returns the one of two failures that is told: without the proxy, nobody knows whether the integrator is there.
-    fn or(self, later: Self) -> Self {
-        match self {
-            Self::Proxy(_) => self,
-            Self::Integrator(_) => later,
-        }
-    }
-}
-
-impl From<ConnectError> for SendError {
-    fn from(error: ConnectError) -> Self {
-        match error {
-            ConnectError::Integrator(error) => Broken::NotProcessed(error).into(),
-            ConnectError::Proxy(why) => Self::Internal(format!("egress proxy: {why}")),
-        }
-    }
 }
 
 fn not_connected(error: &io::Error) -> ConnectError {

@@ -9,7 +9,7 @@ use tokio::{
 };
 use url::Url;
 
-use super::connect::ConnectError;
+use super::connect_error::ConnectError;
 
 /// Maximum length of the head of the proxy's answer.
 const MAX_HEAD_BYTES: usize = 8192;
