@@ -271,16 +271,13 @@ impl Ledger {
         let (answer, answered) = oneshot::channel();
         let id = self.inner.chance.id(self.inner.clock.now());
         let actor = order.placer.actor(actor::current());
-        self.inner
-            .intake
-            .push(QueuedOrder {
-                order,
-                id,
-                actor,
-                queued_at: Instant::now(),
-                answer,
-            })
-            .map_err(|_| Failure::Overloaded)?;
+        self.inner.intake.push(QueuedOrder {
+            order,
+            id,
+            actor,
+            queued_at: Instant::now(),
+            answer,
+        })?;
         // The writer panicked, so the order's fate is unknown here.
         answered.await.unwrap_or(Err(Failure::Overloaded.into()))
     }

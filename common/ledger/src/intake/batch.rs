@@ -39,13 +39,14 @@ enum Decision {
     Held(Held),
 }
 
-/// How far a batch waits for rows that others have locked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How far a batch waits for rows that others have locked; each one waits for what the one before it does, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wait {
     Never,
-    /// For counters and stock, but for no session.
-    ExceptForSessions,
-    ForAll,
+    ForCounters,
+    ForSessions,
+    /// Also for stock, while it keeps its store's counter from everybody: only for a single order.
+    ForStock,
 }
 
 /// Runs a batch; returns the outcome of each order, in their sequence.
@@ -103,8 +104,8 @@ async fn decide_and_write(
     let stores: Vec<StoreId> = distinct(orders.iter().map(|order| order.store_id));
     // In the global lock order: sessions, store counters, stock.
     let mut state = IntakeState::default();
-    lock_sessions(change, &sessions, &mut state, wait == Wait::ForAll).await?;
-    lock_numbers(change, &stores, &mut state, wait != Wait::Never).await?;
+    lock_sessions(change, &sessions, &mut state, wait >= Wait::ForSessions).await?;
+    lock_numbers(change, &stores, &mut state, wait >= Wait::ForCounters).await?;
     let known = ExistingOrders::find(&mut change.tx, &orders).await?;
     read_stores(change, &stores, &mut state).await?;
     if wait == Wait::Never
@@ -112,7 +113,7 @@ async fn decide_and_write(
     {
         return Ok(held);
     }
-    load_rest(change, &orders, &stores, &mut state, wait != Wait::Never).await?;
+    load_rest(change, &orders, &stores, &mut state, wait >= Wait::ForStock).await?;
     crash::point("intake.after_locks");
     let (chance, now) = (&change.inner.chance, change.now);
     let bounds = &change.inner.settings.bounds;
@@ -326,16 +327,19 @@ fn find_all_held(
 fn find_held(order: &PlaceOrder, state: &IntakeState, wait: Wait) -> Option<Held> {
     let store = order.store_id;
     if let Some(session) = order.session
-        && wait != Wait::ForAll
+        && wait < Wait::ForSessions
         && !state.sessions.contains_key(&session)
     {
         return Some(Held::Session(session));
     }
-    if wait != Wait::Never {
-        return None;
-    }
-    if state.stores.contains_key(&store) && !state.numbers.contains_key(&store) {
+    if wait < Wait::ForCounters
+        && state.stores.contains_key(&store)
+        && !state.numbers.contains_key(&store)
+    {
         return Some(Held::Counter(store));
+    }
+    if wait >= Wait::ForStock {
+        return None;
     }
     let is_held = |id: &ProductId| {
         let product = state.products.get(id);

@@ -16,7 +16,7 @@ use super::{
     writer::{Left, place_batch, split_duplicates},
 };
 use crate::{Failure, Inner};
-use domain::ids::StoreId;
+use domain::ids::{ProductId, StoreId};
 use platform::crash;
 use store::StoreError;
 
@@ -114,7 +114,8 @@ impl Line {
             here.extend(left.remove(&Some(self.held)).unwrap_or_default());
             for (other, orders) in left {
                 if let Some(other) = other {
-                    join(&self.inner, other, orders);
+                    let orders = orders.into_iter().filter_map(keep_waiting);
+                    join(&self.inner, other, orders.collect());
                 }
             }
             let is_held = !here.is_empty();
@@ -136,15 +137,28 @@ impl Line {
         let place = self.inner.held_orders.places.try_acquire().ok();
         let wait = match (&place, self.held) {
             (None, _) => Wait::Never,
-            (Some(_), Held::Session(_)) => Wait::ForAll,
-            (Some(_), Held::Counter(_) | Held::Stock(_)) => Wait::ExceptForSessions,
+            (Some(_), Held::Session(_)) => Wait::ForSessions,
+            (Some(_), Held::Counter(_)) => Wait::ForCounters,
+            (Some(_), Held::Stock(product)) => {
+                self.wait_for_stock(product).await;
+                Wait::Never
+            }
         };
-        // A writer's batch would look for the same counter in vain. One that waits for something else must not keep the
-        // writers from the store's other orders.
-        let needs_turn = wait == Wait::Never || matches!(self.held, Held::Counter(_));
+        // A writer's batch would look for the same counter in vain. One that waits for a session must not keep the writers
+        // from the store's other orders.
         let stores: BTreeSet<StoreId> = orders.iter().map(|one| one.order.store_id).collect();
+        let needs_turn = wait < Wait::ForSessions;
         let _turn = needs_turn.then(|| self.inner.intake.try_enter(&stores));
         place_batch(&self.inner, orders, wait).await
+    }
+
+    /// Waits until nobody holds a product's stock, for as long as a lock may take, and holds nothing else meanwhile: who
+    /// waits with the store's counter in hand stops the store. The orders look for themselves afterwards.
+    async fn wait_for_stock(&self, product: ProductId) {
+        if let Ok(mut tx) = self.inner.db.begin().await {
+            let _ = store::stock::lock(&mut tx, &[product]).await;
+            tx.rollback().await;
+        }
     }
 
     /// Takes the first orders; ends the line if there are none.

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::{QueuedOrder, lines};
-use crate::{BatchLimits, Inner};
+use crate::{BatchLimits, Failure, Inner};
 use domain::ids::StoreId;
 
 /// Orders that wait for a writer. Dropping it stops the writers.
@@ -77,11 +77,11 @@ async fn write(inner: Weak<Inner>, shared: Arc<Shared>) {
 }
 
 impl Queue {
-    /// Queues an order; returns it if the queue is full.
-    pub(super) fn push(&self, one: QueuedOrder) -> Result<(), QueuedOrder> {
+    /// Queues an order, unless the queue is full.
+    pub(super) fn push(&self, one: QueuedOrder) -> Result<(), Failure> {
         let mut state = self.0.state.lock();
         if state.queued >= self.0.limits.queue_capacity.max(1) {
-            return Err(one);
+            return Err(Failure::Overloaded);
         }
         state.queued += 1;
         let id = one.order.store_id;

@@ -100,7 +100,7 @@ async fn place_alone(inner: &Inner, one: QueuedOrder, is_commit_unknown: bool) {
     let one = [one];
     let mut run = 1;
     let result = loop {
-        match batch::run(inner, &one, Wait::ForAll).await {
+        match batch::run(inner, &one, Wait::ForStock).await {
             Ok(mut outcomes) => {
                 break outcomes
                     .pop()
