@@ -2,8 +2,8 @@
 //!
 //! A claim, a batch of outcomes or one of callbacks calls [`Change::gather`] once its orders are locked. From then on the
 //! writes below wait until [`Change::write_gathered`], which has one statement for each kind however many orders there
-//! are, and the handoffs of these orders are known here, as these writes leave them. In any other change each of them is written at once. Who
-//! reads one of these tables by another way writes what waits before.
+//! are, and the handoffs of these orders are known here, as these writes leave them. In any other change each of them is
+//! written at once. Who reads one of these tables by another way writes what waits before.
 
 mod reports;
 
