@@ -15,7 +15,7 @@ use crate::{
     ground::Ground,
     integrator::Integrator,
     report::{Section, rate, spread},
-    rush::{Load, Log},
+    rush::{Load, Log, Requests},
     samples::{Spread, median},
     scene::Scene,
     targets::{Figure, Target},
@@ -190,15 +190,15 @@ impl Away {
     /// Places `orders` orders.
     async fn fill(&self, orders: usize, effort: &Effort) -> anyhow::Result<()> {
         let shop = self.shop.clone();
+        let requests: Requests = Arc::new({
+            let shop = shop.clone();
+            move |n| shop.any_order(n)
+        });
+        let (length, patience) = (effort.drain * 3, effort.patience);
         let load = Load {
-            address: shop.address.clone(),
-            requests: Arc::new(move |n| shop.any_order(n)),
             connections: FILLERS.min(orders),
-            length: effort.drain * 3,
             orders: Some(orders),
-            is_over: Arc::default(),
-            per_s: None,
-            patience: effort.patience,
+            ..Load::saturating(shop.address.clone(), requests, length, patience)
         };
         load.apply(&self.log).await?;
         Ok(())

@@ -22,7 +22,7 @@ use crate::{
     report::{Measured, Section, rate},
     rush::{Load, Log, Requests, Rush},
     samples::{Run, median},
-    scene::{CLIENTS, Scene},
+    scene::Scene,
     targets::Target,
     wire::post,
 };
@@ -239,16 +239,7 @@ impl Peer {
             let items: Vec<_> = (0..crate::stall::ITEMS).map(item).collect();
             post("/orders", None, &json!({"store_id": 1, "items": items}))
         });
-        Load {
-            address: self.address.clone(),
-            requests,
-            connections: CLIENTS,
-            length,
-            orders: None,
-            is_over: Arc::default(),
-            per_s: None,
-            patience,
-        }
+        Load::saturating(self.address.clone(), requests, length, patience)
     }
 
     async fn end(mut self) -> anyhow::Result<()> {

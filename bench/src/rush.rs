@@ -115,6 +115,9 @@ impl Log {
 /// Encodes the request for an order by its number.
 pub(crate) type Requests = Arc<dyn Fn(usize) -> Vec<u8> + Send + Sync>;
 
+/// Number of clients that saturate the machine.
+pub(crate) const CLIENTS: usize = 64;
+
 #[derive(Clone)]
 pub(crate) struct Load {
     /// Host and port.
@@ -150,6 +153,25 @@ struct Placed {
 }
 
 impl Load {
+    /// Returns a load by [`CLIENTS`] that place orders as fast as they are answered, for `length`.
+    pub(crate) fn saturating(
+        address: String,
+        requests: Requests,
+        length: Duration,
+        patience: Duration,
+    ) -> Self {
+        Self {
+            address,
+            requests,
+            connections: CLIENTS,
+            length,
+            orders: None,
+            is_over: Arc::default(),
+            per_s: None,
+            patience,
+        }
+    }
+
     /// Applies the load and waits until every order has reached its integrator.
     pub(crate) async fn run(&self, log: &Log) -> anyhow::Result<Rush> {
         log.clear();

@@ -13,8 +13,6 @@ use crate::{
     whole_way::accepted_order,
 };
 
-/// Number of clients that saturate a program.
-pub(crate) const CLIENTS: usize = 64;
 /// Connections of a load on a schedule: more than can be busy, so that the schedule is kept.
 const SCHEDULED_CLIENTS: usize = 256;
 
@@ -73,16 +71,7 @@ impl Scene {
     pub(crate) fn saturating(&self, length: Duration, patience: Duration) -> Load {
         let shop = self.shop.clone();
         let requests: Requests = Arc::new(move |n| shop.any_order(n));
-        Load {
-            address: self.shop.address.clone(),
-            requests,
-            connections: CLIENTS,
-            length,
-            orders: None,
-            is_over: Arc::default(),
-            per_s: None,
-            patience,
-        }
+        Load::saturating(self.shop.address.clone(), requests, length, patience)
     }
 
     /// Returns a load on a schedule.

@@ -4,9 +4,9 @@ use crate::{
     effort::Effort,
     ground::Ground,
     report::{Section, rate, spread},
-    rush::Rush,
+    rush::{CLIENTS, Rush},
     samples::Spread,
-    scene::{CLIENTS, Scene},
+    scene::Scene,
     targets::{Figure, Target},
 };
 
