@@ -3,6 +3,7 @@
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode_str;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -26,7 +27,7 @@ pub(in crate::outbound) struct Proxy {
 impl Proxy {
     /// Reads `http://user:password@host:port`; `None` if the URL has no host or no port.
     pub(in crate::outbound) fn of(url: &Url) -> Option<Self> {
-        let decoded = |text: &str| percent_decoded(text);
+        let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
         let authorization = (!url.username().is_empty() || url.password().is_some()).then(|| {
             let user = decoded(url.username());
             let password = decoded(url.password().unwrap_or_default());
@@ -105,20 +106,6 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
 fn status(head: &[u8]) -> Option<u16> {
     let line = head.strip_prefix(b"HTTP/1.")?.get(2..5)?;
     std::str::from_utf8(line).ok()?.parse().ok()
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let digits = after.get(..2).filter(|_| first == b'%');
-        let byte = digits
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        decoded.push(byte.unwrap_or(first));
-        rest = if byte.is_some() { &after[2..] } else { after };
-    }
-    decoded
 }
 
 #[cfg(test)]
@@ -228,7 +215,9 @@ mod tests {
         assert_eq!((plain.host.as_str(), plain.port), ("egress.example", 80));
         assert_eq!(plain.authorization, None);
         assert_eq!(read("http://[::1]:3128").host, "::1");
-        assert_eq!(percent_decoded("100%"), b"100%");
+        // Only what is two digits of a byte is decoded: "a@b100%+f".
+        let stray = read("http://u:a%40b100%+f@egress.example").authorization;
+        assert_eq!(stray.as_deref(), Some("Basic dTphQGIxMDAlK2Y="));
     }
 
     #[test]
