@@ -291,7 +291,12 @@ async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_lo
     assert_eq!(gateway.get(&session, "mine-3").await.status(), 200);
 
     // Its log contains the request ids, but no session code.
-    let log = gateway.log();
+    // nginx writes the line of a request after its answer.
+    let log = until_within(SOON, "the line of the last request", || {
+        let log = gateway.log();
+        async move { log.ends_with(" mine-3\n").then_some(log) }
+    })
+    .await;
     for id in ["mine-1", "mine-2", "mine-3", &given] {
         assert!(
             log.lines().any(|line| line.ends_with(&format!(" {id}"))),

@@ -23,7 +23,7 @@ scene("the documentation has no fault of contrast or names, light and dark, and 
 
 scene("an address that leads nowhere says so in the reader's language, and a program gets a problem", async ({ server, open }) => {
   for (const [language, title, start] of [["en", "Nothing is here", "To the start page"], ["de", "Hier ist nichts", "Zur Startseite"]]) {
-    for (const path of ["/nothing", "/panel/nothing/at/all", "/api/v1/nothing"]) {
+    for (const path of ["/nothing", "/panel/nothing/at/all"]) {
       const page = await open(path, { language, dark: language === "de" });
       await page.getByRole("heading", { name: title }).waitFor();
       assert.equal(await page.title(), `${title} – Expediter`);
@@ -38,9 +38,12 @@ scene("an address that leads nowhere says so in the reader's language, and a pro
   const plain = await open("/nothing", { script: false });
   await plain.getByRole("heading", { name: "Nothing is here" }).waitFor();
   await plain.getByRole("heading", { name: "Hier ist nichts" }).waitFor();
-  const answer = await fetch(`${server.url}/nothing`);
-  assert.equal(answer.status, 404);
-  assert.equal((await answer.json()).reason, "not_found");
+  // A program, and whoever asks the API, whatever they accept.
+  for (const [path, accept] of [["/nothing", "*/*"], ["/api/v1/nothing", "text/html,*/*;q=0.8"]]) {
+    const answer = await fetch(server.url + path, { headers: { accept } });
+    assert.equal(answer.status, 404);
+    assert.equal((await answer.json()).reason, "not_found");
+  }
 });
 
 scene("the explanations of problems have no fault, light and dark", async ({ open }) => {

@@ -100,12 +100,24 @@ export async function signIn(page, server, username) {
 
 const WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
+/** Waits until nothing fades in or out: text that is nearly transparent at that moment has no contrast. */
+async function settle(page) {
+  await page.evaluate(async () => {
+    const ends = (one) => Number.isFinite(one.effect.getComputedTiming().endTime);
+    let moves;
+    while ((moves = document.getAnimations().filter((one) => one.playState === "running" && ends(one))).length > 0) {
+      await Promise.allSettled(moves.map((one) => one.finished));
+    }
+  });
+}
+
 /** Fails with what axe-core finds against WCAG 2.2 AA in the page, and in our own pages against its best practices. */
 export async function accessible(page, where = page.url(), { own = true } = {}) {
   const source = createRequire(tools).resolve("axe-core/axe.min.js");
   // Through the debugger, because the page's policy allows no inline script.
   const { readFileSync } = await import("node:fs");
   await page.evaluate(readFileSync(source, "utf8"));
+  await settle(page);
   const tags = own ? [...WCAG, "best-practice"] : WCAG;
   const { violations } = await page.evaluate((tags) => window.axe.run(document, { runOnly: tags }), tags);
   const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => `${node.target} ${node.any.map((any) => any.message)}`).join("; ")}`);
