@@ -21,6 +21,7 @@ use crate::{
     config::{Settings, Telemetry, Testing},
     lifecycle::Shutdown,
     listen::NoDelayAcceptor,
+    memory,
     operations::{Health, Operations},
     telemetry,
 };
@@ -101,6 +102,7 @@ impl Process {
             "clock",
             sync_clock(db.clone(), clock.clone(), stopping.clone()),
         );
+        shutdown.spawn("memory", memory::return_freed(stopping.clone()));
         shutdown.spawn("epoch", watch_epoch(ledger.clone(), stopping.clone()));
         let watch = watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping);
         shutdown.spawn("broker's state", watch);
