@@ -258,6 +258,8 @@ pub(super) struct QueuedOrder {
     /// Actor that places it, as far as its request says.
     actor: Actor,
     queued_at: Instant,
+    /// Number of batches that it was in.
+    tries: u32,
     answer: oneshot::Sender<ChangeResult<Placed, PlaceRefused>>,
 }
 
@@ -276,6 +278,7 @@ impl Ledger {
             id,
             actor,
             queued_at: Instant::now(),
+            tries: 0,
             answer,
         })?;
         // The writer panicked, so the order's fate is unknown here.

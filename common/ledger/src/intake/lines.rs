@@ -2,7 +2,7 @@
 //! so that a held row delays nobody else's orders.
 
 use std::{
-    collections::{BTreeSet, HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -16,7 +16,7 @@ use super::{
     writer::{Left, place_batch, split_duplicates},
 };
 use crate::{Failure, Inner};
-use domain::ids::{ProductId, StoreId};
+use domain::ids::ProductId;
 use platform::crash;
 use store::StoreError;
 
@@ -27,6 +27,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(25);
 const MAX_LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// Time after which an order gives up, so that its client can try again.
 const MAX_WAIT: Duration = Duration::from_secs(15);
+/// Maximum number of batches in which an order meets a held session before it waits in line for it. A claim or an outcome
+/// holds one for milliseconds, and a transaction of a line costs as much as a batch.
+const MAX_TRIES_IN_BATCHES: u32 = 4;
 /// Maximum orders of a line that one transaction takes.
 const MAX_BATCH: usize = 256;
 
@@ -58,10 +61,18 @@ impl Lines {
 pub(super) async fn place(inner: Arc<Inner>, mut waiting: Vec<QueuedOrder>) {
     crash::point("intake.before_begin");
     while !waiting.is_empty() {
-        let (now, later) = split_duplicates(waiting);
+        let (mut now, later) = split_duplicates(waiting);
+        for one in &mut now {
+            one.tries += 1;
+        }
         for (held, orders) in place_batch(&inner, now, Wait::Never).await {
-            if let Some(held) = held {
-                join(&inner, held, orders);
+            let Some(held) = held else { continue };
+            let (again, in_line): (Vec<_>, _) = orders.into_iter().partition(|one| {
+                matches!(held, Held::Session(_)) && one.tries < MAX_TRIES_IN_BATCHES
+            });
+            inner.intake.push_again(again);
+            if !in_line.is_empty() {
+                join(&inner, held, in_line);
             }
         }
         waiting = later;
@@ -134,22 +145,31 @@ impl Line {
     /// Places orders in one transaction; returns those that are still held. It waits for the line's row if one of the few
     /// places is free, and otherwise only looks.
     async fn place(&self, orders: Vec<QueuedOrder>) -> Left {
-        let place = self.inner.held_orders.places.try_acquire().ok();
-        let wait = match (&place, self.held) {
-            (None, _) => Wait::Never,
-            (Some(_), Held::Session(_)) => Wait::ForSessions,
-            (Some(_), Held::Counter(_)) => Wait::ForCounters,
-            (Some(_), Held::Stock(product)) => {
-                self.wait_for_stock(product).await;
-                Wait::Never
-            }
+        let places = &self.inner.held_orders.places;
+        let Some(store) = orders.first().map(|one| one.order.store_id) else {
+            return Left::new();
         };
-        // A writer's batch would look for the same counter in vain. One that waits for a session must not keep the writers
-        // from the store's other orders.
-        let stores: BTreeSet<StoreId> = orders.iter().map(|one| one.order.store_id).collect();
-        let needs_turn = wait < Wait::ForSessions;
-        let _turn = needs_turn.then(|| self.inner.intake.try_enter(&stores));
-        place_batch(&self.inner, orders, wait).await
+        match self.held {
+            // One that waits for a session must not keep the writers from the store's other orders: it has no turn.
+            Held::Session(_) => {
+                let place = places.try_acquire().ok();
+                let wait = place.as_ref().map_or(Wait::Never, |_| Wait::ForSessions);
+                place_batch(&self.inner, orders, wait).await
+            }
+            Held::Counter(store) => {
+                let _turn = self.inner.intake.enter(store).await;
+                let place = places.try_acquire().ok();
+                let wait = place.as_ref().map_or(Wait::Never, |_| Wait::ForCounters);
+                place_batch(&self.inner, orders, wait).await
+            }
+            Held::Stock(product) => {
+                if let Ok(_place) = places.try_acquire() {
+                    self.wait_for_stock(product).await;
+                }
+                let _turn = self.inner.intake.enter(store).await;
+                place_batch(&self.inner, orders, Wait::Never).await
+            }
+        }
     }
 
     /// Waits until nobody holds a product's stock, for as long as a lock may take, and holds nothing else meanwhile: who

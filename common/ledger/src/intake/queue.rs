@@ -5,7 +5,7 @@
 mod tests;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Weak},
 };
 
@@ -24,6 +24,8 @@ struct Shared {
     limits: BatchLimits,
     /// Tells one idle writer that a store is ready.
     work: Notify,
+    /// Tells the lines that a turn has ended.
+    turn_ended: Notify,
 }
 
 #[derive(Default)]
@@ -40,6 +42,9 @@ struct State {
 struct OfStore {
     orders: VecDeque<QueuedOrder>,
     has_batch: bool,
+    /// Number of lines that wait for the turn. They have it before the writers do, who would otherwise meet the line's
+    /// locks again and again.
+    lines: usize,
 }
 
 /// These stores' turn: while it exists, no writer of this process takes orders of theirs. It saves tries in vain; the locks
@@ -55,6 +60,7 @@ pub(crate) fn start_writers(inner: &Weak<Inner>, limits: BatchLimits) -> Queue {
         state: Mutex::default(),
         limits,
         work: Notify::new(),
+        turn_ended: Notify::new(),
     });
     for _ in 0..limits.writers.max(1) {
         tokio::spawn(write(inner.clone(), shared.clone()));
@@ -87,7 +93,7 @@ impl Queue {
         let id = one.order.store_id;
         let store = state.stores.entry(id).or_default();
         store.orders.push_back(one);
-        if store.orders.len() == 1 && !store.has_batch {
+        if store.orders.len() == 1 && store.is_free() {
             state.ready.push_back(id);
             drop(state);
             self.0.work.notify_one();
@@ -95,17 +101,42 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes the turn of these stores if no batch has one of them.
-    pub(super) fn try_enter(&self, stores: &BTreeSet<StoreId>) -> Option<Turn> {
+    /// Queues orders for the next batch, before those that have not been tried yet. They have a place already.
+    pub(super) fn push_again(&self, orders: Vec<QueuedOrder>) {
         let mut state = self.0.state.lock();
-        let has_batch = |id| state.stores.get(id).is_some_and(|store| store.has_batch);
-        if stores.iter().any(has_batch) {
-            return None;
+        let mut ready = 0;
+        for one in orders.into_iter().rev() {
+            state.queued += 1;
+            let id = one.order.store_id;
+            let store = state.stores.entry(id).or_default();
+            store.orders.push_front(one);
+            if store.orders.len() == 1 && store.is_free() {
+                state.ready.push_back(id);
+                ready += 1;
+            }
         }
-        for id in stores {
-            state.begin(*id);
+        drop(state);
+        for _ in 0..ready {
+            self.0.work.notify_one();
         }
-        Some(self.0.turn(stores.iter().copied().collect()))
+    }
+
+    /// Waits for the turn of a store. Nothing may be locked meanwhile.
+    pub(super) async fn enter(&self, store: StoreId) -> Turn {
+        self.0.state.lock().stores.entry(store).or_default().lines += 1;
+        let mut wish = Wish {
+            shared: &self.0,
+            store,
+            is_over: false,
+        };
+        loop {
+            let mut ended = std::pin::pin!(self.0.turn_ended.notified());
+            ended.as_mut().enable();
+            if let Some(turn) = wish.take_turn() {
+                return turn;
+            }
+            ended.await;
+        }
     }
 }
 
@@ -144,6 +175,52 @@ impl Shared {
     }
 }
 
+/// A line's wish for a turn. Dropping it takes it back.
+struct Wish<'a> {
+    shared: &'a Arc<Shared>,
+    store: StoreId,
+    is_over: bool,
+}
+
+impl Wish<'_> {
+    fn take_turn(&mut self) -> Option<Turn> {
+        let mut state = self.shared.state.lock();
+        let store = state.stores.entry(self.store).or_default();
+        if store.has_batch {
+            return None;
+        }
+        store.has_batch = true;
+        store.lines -= 1;
+        self.is_over = true;
+        let store = self.store;
+        state.ready.retain(|other| *other != store);
+        Some(self.shared.turn(vec![store]))
+    }
+}
+
+impl Drop for Wish<'_> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        let mut state = self.shared.state.lock();
+        if let Some(store) = state.stores.get_mut(&self.store) {
+            store.lines -= 1;
+            let waits_for_nobody = !store.has_batch && !state.ready.contains(&self.store);
+            if waits_for_nobody && state.end(self.store) {
+                self.shared.work.notify_one();
+            }
+        }
+    }
+}
+
+impl OfStore {
+    /// Returns true if a writer may take its orders.
+    fn is_free(&self) -> bool {
+        !self.has_batch && self.lines == 0
+    }
+}
+
 impl State {
     /// Takes the orders of stores that are ready, up to the limits, and begins a batch of each.
     fn take(&mut self, limits: BatchLimits) -> (Vec<QueuedOrder>, Vec<StoreId>) {
@@ -170,18 +247,15 @@ impl State {
         (batch, stores)
     }
 
-    /// Begins a batch of a store that has none.
-    fn begin(&mut self, id: StoreId) {
-        self.stores.entry(id).or_default().has_batch = true;
-        self.ready.retain(|other| *other != id);
-    }
-
     /// Ends the batch of a store; returns true if its orders are ready for the next one.
     fn end(&mut self, id: StoreId) -> bool {
         let Some(store) = self.stores.get_mut(&id) else {
             return false;
         };
         store.has_batch = false;
+        if store.lines > 0 {
+            return false;
+        }
         if store.orders.is_empty() {
             self.stores.remove(&id);
             return false;
@@ -196,6 +270,7 @@ impl Drop for Turn {
         let mut state = self.shared.state.lock();
         let ready = self.stores.iter().filter(|id| state.end(**id)).count();
         drop(state);
+        self.shared.turn_ended.notify_waiters();
         for _ in 0..ready {
             self.shared.work.notify_one();
         }

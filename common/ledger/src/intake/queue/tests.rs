@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::poll;
 use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ fn queue(max_requests: usize, queue_capacity: usize) -> Queue {
             queue_capacity,
         },
         work: Notify::new(),
+        turn_ended: Notify::new(),
     }))
 }
 
@@ -40,6 +42,7 @@ fn order(store: StoreId, note: &str) -> QueuedOrder {
         id: Uuid::nil().into(),
         actor: Actor::SYSTEM,
         queued_at: tokio::time::Instant::now(),
+        tries: 0,
         answer: oneshot::channel().0,
     }
 }
@@ -99,22 +102,67 @@ async fn stores_take_turns() {
 }
 
 #[tokio::test]
-async fn a_transaction_beside_the_writers_has_the_turn_only_if_it_is_free() {
+async fn a_line_waits_for_the_turn_and_has_it_before_the_writers() {
     let queue = queue(10, 100);
-    let stores = BTreeSet::from([store(1), store(2)]);
     push(&queue, store(1), &["a1"]);
     let (_, turn) = take(&queue).await;
     push(&queue, store(1), &["a2"]);
-    assert!(queue.try_enter(&stores).is_none());
+    let mut line = std::pin::pin!(queue.enter(store(1)));
+    assert!(poll!(&mut line).is_pending());
     drop(turn);
-    // Ready, and not taken while somebody else has its turn.
-    let entered = queue.try_enter(&stores).unwrap();
+    push(&queue, store(2), &["b1"]);
+    assert_eq!(take(&queue).await.0, ["b1"]);
+    let entered = timeout(Duration::from_secs(10), line).await.unwrap();
     push(&queue, store(1), &["a3"]);
     push(&queue, store(3), &["c1"]);
     assert_eq!(take(&queue).await.0, ["c1"]);
-    assert!(queue.try_enter(&stores).is_none());
     drop(entered);
     assert_eq!(take(&queue).await.0, ["a2", "a3"]);
+    assert!(is_idle(&queue));
+}
+
+#[tokio::test]
+async fn a_line_enters_at_once_where_nobody_has_a_batch() {
+    let queue = queue(10, 100);
+    push(&queue, store(1), &["a1"]);
+    let entered = timeout(Duration::from_secs(10), queue.enter(store(1))).await;
+    let entered = entered.unwrap();
+    push(&queue, store(2), &["b1"]);
+    assert_eq!(take(&queue).await.0, ["b1"]);
+    drop(entered);
+    assert_eq!(take(&queue).await.0, ["a1"]);
+    drop(queue.enter(store(4)).await);
+    assert!(is_idle(&queue));
+}
+
+#[tokio::test]
+async fn a_line_that_gives_up_leaves_the_turn_to_the_writers() {
+    let queue = queue(10, 100);
+    push(&queue, store(1), &["a1"]);
+    let (_, turn) = take(&queue).await;
+    push(&queue, store(1), &["a2"]);
+    {
+        let mut line = std::pin::pin!(queue.enter(store(1)));
+        assert!(poll!(&mut line).is_pending());
+        drop(turn);
+    }
+    assert_eq!(take(&queue).await.0, ["a2"]);
+    assert!(is_idle(&queue));
+}
+
+#[tokio::test]
+async fn orders_that_met_a_held_row_come_first_in_the_next_batch() {
+    let queue = queue(10, 100);
+    push(&queue, store(1), &["a1", "a2"]);
+    let taken = timeout(Duration::from_secs(10), queue.0.take()).await;
+    let (batch, turn) = taken.unwrap().unwrap();
+    push(&queue, store(1), &["a3"]);
+    queue.push_again(batch);
+    drop(turn);
+    assert_eq!(take(&queue).await.0, ["a1", "a2", "a3"]);
+    let taken = order(store(2), "b1");
+    queue.push_again(vec![taken]);
+    assert_eq!(take(&queue).await.0, ["b1"]);
     assert!(is_idle(&queue));
 }
 
