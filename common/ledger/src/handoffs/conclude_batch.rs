@@ -40,17 +40,11 @@ use store::{StoreError, handoffs::Candidate};
 const LIMITS: BatchLimits = BatchLimits {
     max_requests: 64,
     max_bytes: usize::MAX,
-    // While one waits for its disk, the next one's statements run.
-    writers: 2,
+    // Two would halve the batches, and wait for each other's sessions.
+    writers: 1,
     // Any more are concluded individually.
     queue_capacity: 1024,
 };
-/// Two writers would wait for each other's lock of a failing integrator.
-const OTHER_LIMITS: BatchLimits = BatchLimits {
-    writers: 1,
-    ..LIMITS
-};
-
 /// An outcome that waits for its commit.
 #[derive(Debug)]
 pub(crate) struct PendingOutcome {
@@ -69,10 +63,10 @@ pub(crate) struct Queues {
 }
 
 pub(crate) fn start_writers(inner: &Weak<Inner>) -> Queues {
-    let start = |name, limits| batcher::start_writers(inner, name, limits, |_| 0, conclude_batch);
+    let start = |name| batcher::start_writers(inner, name, LIMITS, |_| 0, conclude_batch);
     Queues {
-        acknowledgements: start("acknowledgement", LIMITS),
-        others: start("outcome", OTHER_LIMITS),
+        acknowledgements: start("acknowledgement"),
+        others: start("outcome"),
     }
 }
 
