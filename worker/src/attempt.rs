@@ -30,7 +30,8 @@ pub(crate) struct Attempts {
 }
 
 impl Attempts {
-    pub(crate) async fn make(self, claimed: Claimed) {
+    /// Returns the time that its request took.
+    pub(crate) async fn make(self, claimed: Claimed) -> Duration {
         let span = tracing::info_span!(
             "attempt",
             handoff = %claimed.handoff.id,
@@ -40,23 +41,27 @@ impl Attempts {
         );
         self.metrics.lanes_in_flight.inc();
         let _in_flight = InFlight(&self.metrics);
-        self.make_and_record(&claimed).instrument(span).await;
+        self.make_and_record(&claimed).instrument(span).await
     }
 
-    async fn make_and_record(&self, claimed: &Claimed) {
+    async fn make_and_record(&self, claimed: &Claimed) -> Duration {
         let outgoing = outgoing(claimed);
         let begun_at = Instant::now();
         match self.outbound.attempt(&outgoing).await {
-            AttemptResult::NotSent { why } => self.defer(claimed, &why).await,
+            AttemptResult::NotSent { why } => {
+                self.defer(claimed, &why).await;
+                Duration::ZERO
+            }
             AttemptResult::SendResult {
                 heard,
                 answer,
                 used_cached_token,
             } => {
-                let seconds = begun_at.elapsed().as_secs_f64();
-                self.metrics.attempt_seconds.observe(seconds);
+                let took = begun_at.elapsed();
+                self.metrics.attempt_seconds.observe(took.as_secs_f64());
                 self.conclude(claimed, &heard, answer.as_deref(), used_cached_token)
                     .await;
+                took
             }
         }
     }

@@ -5,6 +5,7 @@
 //! [`MAX_HOPS`] times; after that, the sweep of such a worker finds the work.
 
 mod bell;
+mod lag;
 mod lane;
 mod places;
 mod rate;

@@ -154,7 +154,11 @@ impl Heartbeat {
             Some(joined) if is_presumed_dead(joined, now) || clock_went_back(joined, now) => {
                 newly_joined(now, true)
             }
-            Some(joined) if now < joined.seen_at + HEARTBEAT_INTERVAL => return Ok(()),
+            Some(joined)
+                if now < joined.seen_at + HEARTBEAT_INTERVAL && self.ledger.lags().is_empty() =>
+            {
+                return Ok(());
+            }
             Some(joined) => Joined {
                 seen_at: now,
                 ..joined

@@ -44,6 +44,8 @@ pub struct Member {
     /// Time at which it last joined.
     pub started_at: DateTime<Utc>,
     pub seen_at: DateTime<Utc>,
+    /// How far it is behind through no fault of the integrator, in milliseconds, for the integrators with the largest.
+    pub lags: Vec<(IntegratorId, u32)>,
 }
 
 /// Limits of an integrator, over all workers.
@@ -278,6 +280,7 @@ mod tests {
                 label: String::new(),
                 started_at: noon(),
                 seen_at: noon() - Duration::from_secs(ago_s),
+                lags: Vec::new(),
             })
             .collect();
         assert_eq!(alive(&members, noon()), [ids[1]]);

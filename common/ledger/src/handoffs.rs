@@ -16,6 +16,8 @@ mod send_test;
 mod tests;
 mod waiting;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
@@ -61,6 +63,8 @@ pub struct Claims {
     pub retry_soon: bool,
     /// The limits of the integrator for all workers together, as of this claim; `None` if it is sent nothing.
     pub limits: Option<Limits>,
+    /// Longest time for which one of them that was never sent before was due.
+    pub longest_wait: Duration,
 }
 
 /// A claimed handoff: one attempt that must now be made, with everything that its request is built from.

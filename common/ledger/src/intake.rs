@@ -270,8 +270,13 @@ impl Ledger {
         // Before the queue, which would else hold thousands of orders of any length.
         let limit = self.inner.settings.bounds.order_text_bytes;
         order.check_text(limit).map_err(PlaceRefused::from)?;
+        let (now, max) = (self.inner.clock.now(), self.inner.settings.max_handover_lag);
+        let refused = self.inner.lags.share_to_refuse(order.store_id, max, now);
+        if refused > 0.0 && self.inner.chance.fraction() < refused {
+            return Err(Failure::Overloaded.into());
+        }
         let (answer, answered) = oneshot::channel();
-        let id = self.inner.chance.id(self.inner.clock.now());
+        let id = self.inner.chance.id(now);
         let actor = order.placer.actor(actor::current());
         self.inner.intake.push(QueuedOrder {
             order,

@@ -12,6 +12,7 @@ mod batcher;
 /// A transaction with its events and outbox rows, committed together; and how often it is retried.
 mod change;
 mod crash_points;
+mod lags;
 /// The port to whoever publishes.
 mod wake;
 
@@ -110,6 +111,8 @@ pub struct LedgerSettings {
     /// Base URL of the integrators' callbacks, `{callback_base}/api/v1/integrators/{id}/callbacks`. No trailing slash.
     pub callback_base: String,
     pub intake: BatchLimits,
+    /// Longest time for which orders wait for this system alone before more are refused; `None` refuses none.
+    pub max_handover_lag: Option<Duration>,
     /// Longest pause of an integrator that says "slow down".
     pub max_pause: Duration,
     /// Time limits after which something without progress is listed as stuck.
@@ -159,6 +162,7 @@ pub(crate) struct Inner {
     callbacks_alone: callbacks::Places,
     /// Shared with the tasks that commit, hear of events and compare them with the database; guarded inside.
     epochs: epochs::Memory,
+    lags: lags::Lags,
 }
 
 impl Deref for Inner {
@@ -195,6 +199,7 @@ impl Ledger {
             callbacks: callbacks::start_writers(inner),
             callbacks_alone: callbacks::Places::default(),
             epochs: epochs::Memory::default(),
+            lags: lags::Lags::default(),
             parts,
         });
         Self {

@@ -175,6 +175,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> L
                 queue_capacity: 4096,
             },
             max_pause: Duration::from_secs(300),
+            max_handover_lag: Some(Duration::from_secs(2)),
             stuck: StuckLimits::default(),
             callback_tolerance: Duration::from_secs(300),
             bounds,

@@ -9,7 +9,7 @@ use domain::{
 };
 
 impl Ledger {
-    /// Records a heartbeat of a worker that has run since `started_at`.
+    /// Records a heartbeat of a worker that has run since `started_at`, and how far it is behind.
     #[crate::boxed]
     pub async fn record_heartbeat(
         &self,
@@ -17,12 +17,14 @@ impl Ledger {
         label: &str,
         started_at: DateTime<Utc>,
     ) -> Result<()> {
+        let lags = self.largest_lags();
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let member = Member {
                 id,
                 label: label.to_owned(),
                 started_at,
                 seen_at: change.now,
+                lags: lags.clone(),
             };
             if !store::workers::update(&mut change.tx, &member).await? {
                 store::workers::insert(&mut change.tx, &member).await?;
@@ -75,6 +77,7 @@ mod tests {
             label: "host, 7".to_owned(),
             started_at: now - Duration::from_secs(started_ago_s),
             seen_at: now - Duration::from_secs(seen_ago_s),
+            lags: Vec::new(),
         }
     }
 

@@ -97,6 +97,8 @@ metrics! {
     handoff_attempts: IntCounterVec, "expediter_handoff_attempts_total", ["outcome"],
         "Handoff attempts, by outcome: acknowledged, retry, refused, gone, unknown.",
         begins ["acknowledged", "retry", "refused", "gone", "unknown"];
+    claim_wait_seconds: Histogram, "expediter_claim_wait_seconds", [],
+        "Longest time for which one of a claim's handoffs was due before its first attempt.", buckets LONG_SECONDS;
     attempt_seconds: Histogram, "expediter_attempt_seconds", [],
         "Time from the first byte of an attempt to its outcome.", buckets SHORT_SECONDS;
     handoffs: IntGaugeVec, "expediter_handoffs", ["state"],

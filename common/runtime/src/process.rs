@@ -32,6 +32,8 @@ use store::Db;
 
 /// Interval at which the clock is set to the database's time.
 const ANCHOR_INTERVAL: Duration = Duration::from_secs(30);
+/// Interval at which it is read how far workers are behind.
+const LAGS_INTERVAL: Duration = Duration::from_secs(1);
 /// Time after which the database is asked again if its time seems to jump.
 const SECOND_OPINION_INTERVAL: Duration = Duration::from_secs(1);
 /// Difference between the clock and this machine's wall time at which readiness tells of it. Signatures tolerate more.
@@ -102,6 +104,7 @@ impl Process {
             "clock",
             sync_clock(db.clone(), clock.clone(), stopping.clone()),
         );
+        shutdown.spawn("lags", watch_lags(ledger.clone(), stopping.clone()));
         shutdown.spawn("memory", memory::return_freed(stopping.clone()));
         shutdown.spawn("epoch", watch_epoch(ledger.clone(), stopping.clone()));
         let watch = watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping);
@@ -241,6 +244,19 @@ fn clock_health(clock: &Clock) -> Health {
         )
     } else {
         Health::Ok
+    }
+}
+
+/// Reads how far other processes' workers are behind, while orders come.
+async fn watch_lags(ledger: Ledger, stopping: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(LAGS_INTERVAL) => {}
+        }
+        if let Err(error) = ledger.read_lags().await {
+            tracing::debug!(%error, "reading the lags of the workers failed: {error}");
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Running workers, as they register themselves.
 
 use chrono::{DateTime, Utc};
+use sqlx::types::Json;
 
 use crate::{
     error::Result,
@@ -8,16 +9,25 @@ use crate::{
     rows::{ReadRow, Row},
     tx::Tx,
 };
-use domain::{ids::WorkerId, sharing::Member};
+use domain::{
+    ids::{IntegratorId, WorkerId},
+    sharing::Member,
+};
+
+/// Returns the column's value: `NULL` unless it is behind.
+fn lags(member: &Member) -> Option<Json<&Vec<(IntegratorId, u32)>>> {
+    (!member.lags.is_empty()).then_some(Json(&member.lags))
+}
 
 /// Updates a worker's row; `false` if it has none.
 pub async fn update(tx: &mut Tx, member: &Member) -> Result<bool> {
     Ok(execute!(
         tx,
-        "UPDATE workers SET label = ?, started_at = ?, seen_at = ? WHERE id = ?",
+        "UPDATE workers SET label = ?, started_at = ?, seen_at = ?, lags = ? WHERE id = ?",
         &member.label,
         member.started_at,
         member.seen_at,
+        lags(member),
         member.id
     ) == 1)
 }
@@ -25,11 +35,12 @@ pub async fn update(tx: &mut Tx, member: &Member) -> Result<bool> {
 pub async fn insert(tx: &mut Tx, member: &Member) -> Result<()> {
     execute!(
         tx,
-        "INSERT INTO workers (id, label, started_at, seen_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO workers (id, label, started_at, seen_at, lags) VALUES (?, ?, ?, ?, ?)",
         member.id,
         &member.label,
         member.started_at,
-        member.seen_at
+        member.seen_at,
+        lags(member)
     );
     Ok(())
 }
@@ -38,7 +49,7 @@ pub async fn insert(tx: &mut Tx, member: &Member) -> Result<()> {
 pub async fn all(tx: &mut Tx) -> Result<Vec<Member>> {
     Ok(read_all!(
         tx,
-        "SELECT id, label, started_at, seen_at FROM workers ORDER BY id"
+        "SELECT id, label, started_at, seen_at, lags FROM workers ORDER BY id"
     ))
 }
 
@@ -65,6 +76,9 @@ impl ReadRow for Member {
             label: row.get("label")?,
             started_at: row.get("started_at")?,
             seen_at: row.get("seen_at")?,
+            lags: row
+                .get::<Option<Json<_>>>("lags")?
+                .map_or_else(Vec::new, |Json(lags)| lags),
         })
     }
 }

@@ -11,11 +11,15 @@ use domain::{
 };
 use ledger::handoffs::{Claimed, Claims};
 use platform::clock::Clock;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 
 use super::{
     Inner, MAX_HOPS,
     bell::Bell,
+    lag::Lag,
     places::{Rest, Start},
     rate::Rate,
     start_lane,
@@ -57,7 +61,8 @@ pub(super) struct Lane {
     /// Number of claims in a row that found only what others hold.
     held_claims: u32,
     /// Not shared: only this lane starts and joins its attempts, so that `width` needs no lock.
-    in_flight: JoinSet<()>,
+    in_flight: JoinSet<Duration>,
+    lag: Lag,
 }
 
 /// Number of handoffs that may be claimed, and when.
@@ -70,10 +75,12 @@ enum Allowance {
 
 impl Lane {
     pub(super) fn new(integrator: IntegratorId, bell: Arc<Bell>, lanes: Arc<Inner>) -> Self {
+        let clock = lanes.attempts.ledger.clock().clone();
         Self {
             integrator,
             bell,
-            clock: lanes.attempts.ledger.clock().clone(),
+            lag: Lag::new(clock.now()),
+            clock,
             membership: lanes.membership.clone(),
             lanes,
             limits: None,
@@ -123,8 +130,11 @@ impl Lane {
             tokio::select! {
                 () = stopping.cancelled() => {}
                 () = self.bell.wait_for_ring() => {}
-                Some(_) = self.in_flight.join_next() => {
-                    while self.in_flight.try_join_next().is_some() {}
+                Some(ended) = self.in_flight.join_next() => {
+                    self.note_ended(ended);
+                    while let Some(ended) = self.in_flight.try_join_next() {
+                        self.note_ended(ended);
+                    }
                     next_claim_at = Some(self.clock.now());
                 }
                 Ok(()) = self.membership.changed() => {
@@ -201,12 +211,22 @@ impl Lane {
                 next_due_at,
                 retry_soon,
                 limits,
+                longest_wait,
             } = claims;
             if let Some(limits) = limits {
                 self.update_limits(limits);
             }
             let claimed_all = claimed.len() < limit;
+            if !claimed_all {
+                self.lag.note_full_claim(longest_wait);
+            } else if !retry_soon {
+                self.lag.note_caught_up();
+            }
             let has_none = claimed.is_empty();
+            if !has_none {
+                let waited = longest_wait.as_secs_f64();
+                self.lanes.attempts.metrics.claim_wait_seconds.observe(waited);
+            }
             for one in claimed {
                 self.start_attempt(one);
             }
@@ -233,8 +253,19 @@ impl Lane {
         }
         let now = self.clock.now();
         match self.rate.available(now) {
-            0 => Allowance::NotBefore(self.rate.next_at(now)),
+            0 => {
+                self.lag.note_limit();
+                Allowance::NotBefore(self.rate.next_at(now))
+            }
             available => Allowance::Now(free.min(available).min(MAX_CLAIM)),
+        }
+    }
+
+    /// Notes the time that an attempt's request took, and tells how far the lane is behind.
+    fn note_ended(&mut self, ended: Result<Duration, JoinError>) {
+        self.lag.note_sent(ended.unwrap_or_default());
+        if let Some(behind) = self.lag.judge(self.clock.now(), self.width) {
+            self.lanes.attempts.ledger.note_lag(self.integrator, behind);
         }
     }
 

@@ -144,6 +144,7 @@ impl Ledger {
                     all.limits = claims.limits;
                     all.next_due_at = claims.next_due_at;
                     all.retry_soon |= claims.retry_soon;
+                    all.longest_wait = all.longest_wait.max(claims.longest_wait);
                 }
                 Err(Failure::Store(error)) if error.is_row_fault() => {
                     tracing::error!(handoff = %candidate.id, %error, "handoff can't be claimed");

@@ -216,6 +216,11 @@ pub(super) async fn load_rest(
         let of_store = state.integrators.entry(store).or_default();
         of_store.push(integrator);
     }
+    let known = state.integrators.iter();
+    change
+        .inner
+        .lags
+        .note_stores(known.map(|(id, of)| (id, of.iter().map(|one| one.id).collect())));
     products(tx, orders, stores, state).await?;
     let counted: Vec<ProductId> = state
         .products

@@ -72,8 +72,8 @@ async fn write(inner: Weak<Inner>, shared: Arc<Shared>) {
     while let Some((batch, turn)) = shared.take().await {
         let Some(inner) = inner.upgrade() else { break };
         let done = tokio::spawn(async move {
-            lines::place(inner, batch).await;
-            drop(turn);
+            lines::place(inner.clone(), batch).await;
+            turn.end(&inner);
         });
         // A task of its own, so that a panic loses this batch's results but never a writer.
         if let Err(error) = done.await {
@@ -262,6 +262,24 @@ impl State {
         }
         self.ready.push_back(id);
         true
+    }
+}
+
+impl Turn {
+    /// Passes the turn on, later for stores whose orders come faster than they are handed over.
+    fn end(mut self, inner: &Inner) {
+        let now = inner.clock.now();
+        for store in std::mem::take(&mut self.stores) {
+            let turn = self.shared.turn(vec![store]);
+            let pause = inner.lags.pause(store, now);
+            if pause.is_zero() {
+                continue;
+            }
+            tokio::spawn(async move {
+                tokio::time::sleep(pause).await;
+                drop(turn);
+            });
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Intake on both databases: what is placed, what is refused, and what hundreds at once leave behind.
 
+mod behind;
 mod bounds;
 mod guests;
 mod hours;

@@ -220,6 +220,13 @@ fn orders(check: &mut Check, settings: &Settings) {
         intake.queue_capacity,
         1..=1_000_000,
     );
+    if !intake.max_handover_lag.is_zero() {
+        check.milliseconds(
+            "intake.max_handover_lag_ms",
+            intake.max_handover_lag,
+            500..=600_000,
+        );
+    }
     let outbox = &settings.outbox;
     check.seconds("outbox.claim_after_s", outbox.claim_after, 1..=3600);
     check.range(

@@ -103,6 +103,9 @@ pub struct Intake {
     pub max_batch_bytes: usize,
     pub writers: usize,
     pub queue_capacity: usize,
+    /// Zero refuses none.
+    #[serde(rename = "max_handover_lag_ms", deserialize_with = "milliseconds")]
+    pub max_handover_lag: Duration,
 }
 
 /// Bounds of what one guest or integrator can make.

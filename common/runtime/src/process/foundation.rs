@@ -130,6 +130,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
             writers: intake.writers,
             queue_capacity: intake.queue_capacity,
         },
+        max_handover_lag: Some(intake.max_handover_lag).filter(|lag| !lag.is_zero()),
         max_pause: settings.worker.max_pause,
         stuck: settings.stuck.limits(),
         callback_tolerance: settings.callbacks.tolerance,

@@ -75,6 +75,12 @@ pub(super) async fn begin_attempts(
             .map_err(corrupt_if_refused(order.id))?;
         }
         let leased_until = change.now + lease;
+        if let Some(due_at) = handoff.next_attempt_at
+            && (handoff.round, handoff.attempts) == (1, 0)
+        {
+            let waited = (change.now - due_at).to_std().unwrap_or_default();
+            claims.longest_wait = claims.longest_wait.max(waited);
+        }
         let (n, fence) = (handoff.attempts + 1, change.inner.chance.fence());
         let body = match &stored.body {
             Some(frozen) => frozen.clone(),
