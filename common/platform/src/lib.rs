@@ -6,6 +6,8 @@ pub mod chance;
 pub mod clock;
 /// Named crash points; none in release builds.
 pub mod crash;
+/// URLs that name several servers.
+pub mod hosts;
 /// Every metric, in one list.
 pub mod metrics;
 /// Keys, the encryption of stored secrets, and comparisons in constant time.
