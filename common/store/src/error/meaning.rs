@@ -34,8 +34,10 @@ fn of_mysql(number: u16, state: &str) -> Meaning {
             Meaning::LockLost
         }
         // `read_only`, a read-only transaction or table, InnoDB's own read-only mode; a Galera node without its
-        // cluster; a member that is offline or can't be one of its group.
-        1036 | 1207 | 1290 | 1792 | 1836 | 1874 | 1047 | 3032 | 3092 => Meaning::NotThisServer,
+        // cluster; a member that is offline, leaves its group or can't be one of it.
+        1036 | 1207 | 1290 | 1792 | 1836 | 1874 | 1047 | 3032 | 3092 | 3796 | 3799 => {
+            Meaning::NotThisServer
+        }
         // Too many connections or prepared statements, shutting down, killed, no rights any more, host blocked, disconnected for inactivity.
         1040 | 1042 | 1043 | 1044 | 1045 | 1053 | 1077 | 1079 | 1129 | 1130 | 1142 | 1143
         | 1203 | 1226 | 1227 | 1370 | 1461 | 1698 | 1820 | 1862 | 1873 | 1927 | 3118 | 3159
@@ -44,7 +46,7 @@ fn of_mysql(number: u16, state: &str) -> Meaning {
         // commit, rollback or binary log that fails, and what a proxy says for want of a better number.
         1015 | 1016 | 1021 | 1023 | 1024 | 1026 | 1030 | 1037 | 1038 | 1041 | 1105 | 1114
         | 1135 | 1180 | 1181 | 1194 | 1195 | 1206 | 1296 | 1317 | 1429 | 1598 | 1637 | 1815
-        | 1835 | 1878 | 1969 | 3019 | 3024 | 3100 | 3170 => Meaning::Unavailable,
+        | 1835 | 1878 | 1969 | 3019 | 3024 | 3100 | 3170 | 3797 | 3798 => Meaning::Unavailable,
         // A statement that is larger than the server takes.
         1153 => Meaning::RowFault,
         // Errors of MySQL's client library, as a proxy that lost its server passes them on; and numbers that proxies
@@ -94,6 +96,12 @@ mod tests {
             // Group Replication: a hook that failed, a transaction that lost.
             (3100, "HY000", Meaning::Unavailable),
             (3101, "40000", Meaning::LockLost),
+            // Its consistency: not in this state, a wait that failed, a plugin that stops.
+            (3796, "HY000", Meaning::NotThisServer),
+            (3797, "HY000", Meaning::Unavailable),
+            (3798, "HY000", Meaning::Unavailable),
+            (3799, "HY000", Meaning::NotThisServer),
+            (3092, "HY000", Meaning::NotThisServer),
             // Galera: not prepared, a conflict, a commit that failed.
             (1047, "08S01", Meaning::NotThisServer),
             (1213, "40001", Meaning::LockLost),
@@ -108,6 +116,9 @@ mod tests {
             (1836, "HY000", Meaning::NotThisServer),
             (1792, "25006", Meaning::NotThisServer),
             (1053, "08S01", Meaning::Unavailable),
+            (1927, "70100", Meaning::Unavailable),
+            (4031, "HY000", Meaning::Unavailable),
+            (1317, "70100", Meaning::Unavailable),
             // Limits, and rights that were taken away.
             (1203, "42000", Meaning::Unavailable),
             (1226, "42000", Meaning::Unavailable),
