@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use platform::chance::Chance;
+use platform::{chance::Chance, hosts::HostsError};
 
 /// The broker inside one process.
 mod embedded;
@@ -175,6 +175,8 @@ pub enum ConnectError {
     UnknownScheme,
     #[error("the broker's URL must have the form amqp://user:password@host:port/vhost")]
     Malformed,
+    #[error(transparent)]
+    Hosts(#[from] HostsError),
     #[error("the file of certificate authorities {} cannot be used: {why}", path.display())]
     CaFile { path: PathBuf, why: String },
 }
@@ -182,7 +184,7 @@ pub enum ConnectError {
 /// Options of the connection to the broker.
 #[derive(Clone)]
 pub struct BrokerOptions {
-    /// `embedded:`, `amqp://user:password@host:port/vhost` or the same with `amqps:`.
+    /// `embedded:`, `amqp://user:password@host:port/vhost` or the same with `amqps:`; several hosts after commas.
     pub url: String,
     /// File of certificate authorities (PEM) that are trusted with `amqps:` besides those of the system.
     pub ca_file: Option<PathBuf>,

@@ -23,7 +23,7 @@ use super::{
     Broker, BrokerOptions, BrokerState, ConnectError, Deliveries, Delivery, FeedItem, Message,
     PublishError, Subscription,
 };
-use platform::chance::Chance;
+use platform::{chance::Chance, hosts};
 
 mod feed;
 mod publisher;
@@ -34,7 +34,7 @@ mod work;
 
 use feed::FeedSession;
 use publisher::Publisher;
-use session::SessionContext;
+use session::{Node, SessionContext};
 use topology::Topology;
 use work::{Prefetched, WorkSession};
 
@@ -59,7 +59,7 @@ impl Rabbit {
     /// If the URL is not a RabbitMQ URL, or the file of certificate authorities cannot be used.
     pub fn connect(options: &BrokerOptions, chance: Chance) -> Result<Self, ConnectError> {
         let context = Arc::new(SessionContext {
-            uri: parse(&options.url)?,
+            nodes: parse(&options.url)?,
             authorities: options
                 .ca_file
                 .as_deref()
@@ -88,11 +88,26 @@ impl Rabbit {
     }
 }
 
-/// Parses the URL. The parser's own errors are not shown: they could contain the password.
-fn parse(url: &str) -> Result<AMQPUri, ConnectError> {
-    let mut uri: AMQPUri = url.parse().map_err(|_| ConnectError::Malformed)?;
-    uri.query.heartbeat.get_or_insert(session::HEARTBEAT_S);
-    Ok(uri)
+/// Parses the URL of each host. The parser's own errors are not shown: they could contain the password.
+fn parse(url: &str) -> Result<Vec<Node>, ConnectError> {
+    let hosts = hosts::split(url)?;
+    let heartbeat = match hosts.len() {
+        1 => session::HEARTBEAT_S,
+        _ => session::HEARTBEAT_OF_SEVERAL_S,
+    };
+    let parsed = hosts.into_iter().map(|host| {
+        let mut uri: AMQPUri = host.url.parse().map_err(|_| ConnectError::Malformed)?;
+        uri.query.heartbeat.get_or_insert(heartbeat);
+        // The parser takes an address in brackets for none, and would connect to this machine.
+        if let Some(address) = hosts::ipv6(&host.url) {
+            uri.authority.host = address.to_string();
+        }
+        Ok(Node {
+            name: format!("{}:{}", uri.authority.host, uri.authority.port),
+            uri,
+        })
+    });
+    parsed.collect()
 }
 
 /// Reads a file of certificate authorities once: a changed one needs a restart.
@@ -213,5 +228,62 @@ fn away(error: impl ToString) -> BrokerState {
     BrokerState::Away {
         since: Instant::now(),
         error: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(url: &str) -> Vec<(String, u16, Option<u16>)> {
+        let nodes = parse(url).unwrap().into_iter();
+        nodes
+            .map(|node| {
+                let at = node.uri.authority;
+                (at.host, at.port, node.uri.query.heartbeat)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn each_host_of_a_list_is_a_node_with_the_same_account_and_a_short_heartbeat() {
+        let short = Some(session::HEARTBEAT_OF_SEVERAL_S);
+        assert_eq!(
+            nodes("amqp://me:secret@a,b:5673,[::1]/shop"),
+            [
+                ("a".to_owned(), 5672, short),
+                ("b".to_owned(), 5673, short),
+                ("::1".to_owned(), 5672, short),
+            ]
+        );
+        let parsed = parse("amqps://me:s%2Fcret@a,b/shop").unwrap();
+        for node in &parsed {
+            assert_eq!(node.uri.authority.userinfo.password, "s/cret");
+            assert_eq!(node.uri.vhost, "shop");
+        }
+        assert_eq!(parsed[1].name, "b:5671");
+        let own = nodes("amqp://a,b/shop?heartbeat=30");
+        assert!(own.iter().all(|(_, _, heartbeat)| *heartbeat == Some(30)));
+    }
+
+    #[test]
+    fn one_host_is_one_node_and_an_address_in_brackets_is_not_this_machine_by_accident() {
+        let usual = Some(session::HEARTBEAT_S);
+        assert_eq!(nodes("amqp://mq/%2f"), [("mq".to_owned(), 5672, usual)]);
+        assert_eq!(
+            nodes("amqps://me@[fe80::7]/x"),
+            [("fe80::7".to_owned(), 5671, usual)]
+        );
+    }
+
+    #[test]
+    fn a_bad_list_is_refused_without_its_password() {
+        for url in ["amqp://me:hunter2@a,,b/x", "amqp://me:hunter2@a,b:x/x"] {
+            let Err(refused) = parse(url) else {
+                panic!("{url} is taken");
+            };
+            assert!(matches!(refused, ConnectError::Hosts(_)), "{refused}");
+            assert!(!refused.to_string().contains("hunter2"), "{refused}");
+        }
     }
 }

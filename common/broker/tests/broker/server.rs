@@ -5,7 +5,8 @@ use std::time::Duration;
 use broker::{BrokerState, FeedItem, Message, PublishError};
 
 use crate::ground::{Ground, away, connected, hear, heard, next, publish, publish_one, within};
-use test_line::Traffic;
+use platform::chance::Chance;
+use test_line::{Line, Traffic};
 
 /// Encodes RabbitMQ's AMQP 0-9-1 extension `connection.blocked`.
 fn blocked_frame(reason: &str) -> Vec<u8> {
@@ -86,6 +87,71 @@ async fn a_server_that_falls_silent_is_a_time_out_and_then_a_new_connection() {
     connected(&*broker).await;
     publish(&*broker, vec![Message::work("known")]).await;
     within(broker.close()).await;
+}
+
+#[tokio::test]
+async fn a_node_that_goes_or_hangs_is_left_for_the_next_one_by_everybody() {
+    let Some(mut ground) = Ground::rabbit() else {
+        return;
+    };
+    let url = ground.options.url.clone();
+    let (first, second) = (Line::before(&url).await, Line::before(&url).await);
+    ground.options.url = Line::through_all(&[&first, &second], &url);
+    ground.options.publish_timeout = Duration::from_millis(500);
+    let broker = ground.broker().await;
+    let (mut worker, mut subscriber) = (broker.work(5).await, broker.feed().await);
+    publish(&*broker, vec![Message::work("one")]).await;
+    assert_eq!(next(&mut worker).await.body, "one");
+
+    // The first node goes, then the second one hangs when the first is back.
+    first.set(Traffic::Refused);
+    for (gone, back) in [(&second, &first), (&first, &second)] {
+        while hear(&mut subscriber).await != FeedItem::Gap {}
+        until_published(&*broker, Message::feed("news")).await;
+        while hear(&mut subscriber).await != heard("news") {}
+        until_published(&*broker, Message::work("two")).await;
+        // The first hint was not acknowledged, so it may come once more.
+        while next(&mut worker).await.body != "two" {}
+        back.set(Traffic::Open);
+        gone.set(Traffic::Frozen);
+    }
+    first.set(Traffic::Open);
+    second.set(Traffic::Open);
+    within(broker.close()).await;
+}
+
+/// Publishes until a node has confirmed it: whoever publishes between two nodes is told so at once.
+async fn until_published(broker: &dyn broker::Broker, message: Message) {
+    let published = async {
+        while publish_one(broker, message.clone()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    within(published).await;
+}
+
+#[tokio::test]
+async fn a_start_with_the_first_node_away_uses_the_second() {
+    let Some(ground) = Ground::rabbit() else {
+        return;
+    };
+    let line = Line::before(&ground.options.url).await;
+    let gone = Line::before(&ground.options.url).await;
+    gone.set(Traffic::Refused);
+    let url = Line::through_all(&[&gone, &line], &ground.options.url);
+    let broker = Ground::at(&url).broker().await;
+    publish(&*broker, vec![Message::work("hint")]).await;
+    within(broker.close()).await;
+
+    let none = broker::connect(
+        &broker::BrokerOptions {
+            url: "amqp://me:hunter2@a,,b/x".to_owned(),
+            ..broker::BrokerOptions::default()
+        },
+        Chance::system(),
+    );
+    let refused = none.unwrap_err().to_string();
+    assert!(!refused.contains("hunter2"), "{refused}");
 }
 
 #[tokio::test]
