@@ -136,6 +136,8 @@ metrics! {
     database_errors: IntCounterVec, "expediter_database_errors_total", ["kind"],
         "Database errors, by kind: deadlock, lock_timeout, connection, commit_unknown, other.",
         begins ["deadlock", "lock_timeout", "connection", "commit_unknown", "other"];
+    database_host_changes: IntCounter, "expediter_database_host_changes_total", [],
+        "Times that this process went to another host of database.url.";
     http_requests: IntCounterVec, "expediter_http_requests_total", ["method", "route", "status"],
         "HTTP requests, by method, route pattern (empty: no route matched) and response status.";
     http_request_seconds: HistogramVec, "expediter_http_request_seconds", ["method", "route"],

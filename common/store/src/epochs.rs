@@ -106,7 +106,7 @@ pub async fn home(tx: &mut Tx) -> Result<Option<Vec<u8>>> {
 }
 
 /// Returns the best identity that a server's variables have. The id of a cluster stands before that of its members.
-fn home_of(named: &HashMap<String, String>) -> String {
+pub(crate) fn home_of(named: &HashMap<String, String>) -> String {
     let value = |name: &str| named.get(name).filter(|value| !value.is_empty());
     let unique = [
         "wsrep_cluster_state_uuid",

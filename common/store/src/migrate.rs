@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_secs(4);
 /// beside a new one.
 pub async fn migrate(db: &Db) -> Result<()> {
     match db {
-        Db::MySql { writers, .. } => migrate_mysql(writers, &relaxed(&MYSQL), PAUSE).await,
+        Db::MySql(hosts) => migrate_mysql(hosts.writers(), &relaxed(&MYSQL), PAUSE).await,
         // One process at a time holds the lock of the data directory, so no other lock is needed.
         Db::Sqlite { writer, .. } => relaxed(&SQLITE)
             .run(writer)

@@ -123,6 +123,18 @@ impl Line {
         url.into()
     }
 
+    /// Returns a server's URL with a list of proxies in the server's place: each is one host.
+    ///
+    /// # Panics
+    /// If it is not a server's URL, or there is no proxy.
+    #[must_use]
+    pub fn through_all(lines: &[&Self], url: &str) -> String {
+        let first = lines.first().expect("a list has a host");
+        let hosts: Vec<String> = lines.iter().map(|line| line.address.to_string()).collect();
+        let one = first.address.to_string();
+        first.through(url).replacen(&one, &hosts.join(","), 1)
+    }
+
     pub fn set(&self, traffic: Traffic) {
         self.controls.traffic.send_replace(traffic);
         if traffic == Traffic::Refused {

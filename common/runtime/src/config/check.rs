@@ -1,5 +1,6 @@
 //! Checks of settings that types cannot express: schemes, ranges, addresses, and keys that depend on each other.
 
+mod hosts; // several hosts in database.url
 mod mysql; // options of database.url
 
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
@@ -131,7 +132,7 @@ fn stores(check: &mut Check, settings: &Settings) {
     let database = &settings.database;
     check.url("database.url", Some(&database.url), &["mysql", "sqlite"]);
     if database.url.scheme() == "mysql"
-        && let Some(what) = mysql::problem(database.url.url())
+        && let Some(what) = mysql::problem(&database.url)
     {
         check.problem("database.url", what);
     }
@@ -174,6 +175,7 @@ fn stores(check: &mut Check, settings: &Settings) {
         database.connect_timeout,
         100..=60_000,
     );
+    hosts::check(check, database);
     let broker = &settings.broker;
     check.url(
         "broker.url",

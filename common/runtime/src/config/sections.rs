@@ -48,6 +48,12 @@ pub struct Database {
     pub session_timeout: Duration,
     #[serde(rename = "connect_timeout_ms", deserialize_with = "milliseconds")]
     pub connect_timeout: Duration,
+    #[serde(rename = "host_check_interval_ms", deserialize_with = "milliseconds")]
+    pub host_check_interval: Duration,
+    #[serde(rename = "host_check_timeout_ms", deserialize_with = "milliseconds")]
+    pub host_check_timeout: Duration,
+    #[serde(rename = "host_return_after_s", deserialize_with = "seconds")]
+    pub host_return_after: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,10 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 use serde::{Deserialize, Deserializer, de};
-use url::Url;
+use url::{Position, Url};
 use zeroize::Zeroizing;
+
+use platform::hosts;
 
 /// A secret text that is never printed. Empty means not set.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -62,12 +64,15 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A URL that may contain a password; printing masks it.
+/// A URL that may contain a password; printing masks it. For a database or a broker it may name several hosts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceUrl {
     /// The URL as written: the `url` crate rewrites paths, such as that of a SQLite file.
     text: String,
+    /// The URL of the first host.
     parsed: Url,
+    /// Names of the further hosts.
+    others: Vec<String>,
 }
 
 impl ServiceUrl {
@@ -77,9 +82,15 @@ impl ServiceUrl {
         &self.text
     }
 
+    /// Returns the URL of the first host.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.parsed
+    }
+
+    #[must_use]
+    pub fn has_several_hosts(&self) -> bool {
+        !self.others.is_empty()
     }
 
     #[must_use]
@@ -89,11 +100,19 @@ impl ServiceUrl {
 }
 
 impl TryFrom<String> for ServiceUrl {
-    type Error = &'static str;
+    type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let parsed = Url::parse(&text).map_err(|_| "not a URL like scheme://host/path")?;
-        Ok(Self { text, parsed })
+        let hosts = hosts::split(&text).map_err(|error| error.to_string())?;
+        let mut hosts = hosts.into_iter();
+        let first = hosts.next().map_or(text.clone(), |host| host.url);
+        let parsed = Url::parse(&first).map_err(|_| "not a URL like scheme://host/path")?;
+        let others = hosts.map(|host| host.name).collect();
+        Ok(Self {
+            text,
+            parsed,
+            others,
+        })
     }
 }
 
@@ -108,7 +127,11 @@ impl fmt::Display for ServiceUrl {
         }
         // Some drivers take a password as ?password=…, and the query does not help a reader.
         shown.set_query(None);
-        write!(f, "{shown}")
+        f.write_str(&shown[..Position::AfterPort])?;
+        for other in &self.others {
+            write!(f, ",{other}")?;
+        }
+        f.write_str(&shown[Position::AfterPort..])
     }
 }
 

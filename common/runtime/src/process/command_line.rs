@@ -52,10 +52,13 @@ fn contains_password(value: &str) -> bool {
         Ok(url) => {
             url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password")
         }
-        Err(_) => value
-            .split_once("://")
-            .and_then(|(_, rest)| rest.rsplit_once('@'))
-            .is_some_and(|(user, _)| user.contains(':')),
+        // Also a URL with a list of hosts.
+        Err(_) => {
+            let account = value
+                .split_once("://")
+                .and_then(|(_, rest)| rest.rsplit_once('@'));
+            account.is_some_and(|(user, _)| user.contains(':')) || value.contains("password=")
+        }
     }
 }
 
@@ -89,6 +92,8 @@ mod tests {
             "database.url=\"mysql://me:c2VjcmV0@db/x\"",
             "database={url=\"mysql://me:c2VjcmV0@db/x\"}",
             "broker.url=amqp://me:c2/VjcmV0@mq/x",
+            "database.url=mysql://me:c2VjcmV0@a:3306,b:3306/x",
+            "database.url=mysql://me@a:3306,b:3306/x?password=c2VjcmV0",
         ] {
             let refusal = line(assignment).settings(&[]).unwrap_err().to_string();
             assert!(refusal.contains("EXPEDITER__"), "{refusal}");
@@ -100,6 +105,7 @@ mod tests {
     fn an_address_without_a_password_may_be_typed() {
         for assignment in [
             "database.url=mysql://me@db:3306/x",
+            "database.url=mysql://me@a:3306,b:3306/x",
             "outside.products_url=http://127.0.0.1:8000/a@b",
             "http.allowed_origins=[\"https://till.example:8443\"]",
         ] {

@@ -110,6 +110,9 @@ pub async fn connect_database(settings: &Settings, metrics: Arc<Metrics>) -> Res
         statement_timeout: database.statement_timeout,
         session_timeout: database.session_timeout,
         allow_weak_durability: database.allow_weak_durability,
+        host_check_interval: database.host_check_interval,
+        host_check_timeout: database.host_check_timeout,
+        host_return_after: database.host_return_after,
         metrics,
     };
     Db::connect(&options)

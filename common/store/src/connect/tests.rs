@@ -1,5 +1,6 @@
 //! Tests of MySQL connections: session settings, refusals, and a server that hangs.
 
+mod hosts;
 mod tls;
 
 use url::Url;
@@ -224,13 +225,13 @@ async fn every_connection_has_our_isolation_lock_time_out_and_way_to_join() {
     let Some(fresh) = testing::fresh_mysql().await else {
         return;
     };
-    let Db::MySql {
-        writers, readers, ..
-    } = fresh.db.clone()
-    else {
+    let Db::MySql(hosts) = fresh.db.clone() else {
         unreachable!("it was asked for");
     };
-    for (pool, isolation) in [(&writers, "READ COMMITTED"), (&readers, "REPEATABLE READ")] {
+    for (pool, isolation) in [
+        (hosts.writers(), "READ COMMITTED"),
+        (hosts.readers(), "REPEATABLE READ"),
+    ] {
         // Two at once, so that the second is a different connection.
         let (mut one, mut two) = (pool.begin().await.unwrap(), pool.begin().await.unwrap());
         for conn in [&mut *one, &mut *two] {

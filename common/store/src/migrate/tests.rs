@@ -26,7 +26,7 @@ fn one_more() -> Migrator {
 
 fn pool_of(fresh: &FreshDb) -> MySqlPool {
     match &fresh.db {
-        Db::MySql { writers, .. } => writers.clone(),
+        Db::MySql(hosts) => hosts.writers().clone(),
         Db::Sqlite { .. } => unreachable!("it was asked for"),
     }
 }

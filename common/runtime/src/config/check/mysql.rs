@@ -1,6 +1,6 @@
 //! Checks of the options in a MySQL URL: sqlx ignores those that it does not know, and a slip would cost the encryption.
 
-use url::Url;
+use super::ServiceUrl;
 
 /// Options that sqlx reads (`sqlx-mysql`, `options/parse.rs`).
 const KNOWN: [&str; 14] = [
@@ -21,12 +21,17 @@ const KNOWN: [&str; 14] = [
 ];
 
 /// Returns what is wrong with the options, without any of their text: a password may stand among them by mistake.
-pub(super) fn problem(url: &Url) -> Option<&'static str> {
+pub(super) fn problem(url: &ServiceUrl) -> Option<&'static str> {
+    let has_several_hosts = url.has_several_hosts();
+    let url = url.url();
     if url.query_pairs().any(|(key, _)| !KNOWN.contains(&&*key)) {
         return Some(
             "has an unknown option after the question mark; known are ssl-mode, ssl-ca, ssl-cert, ssl-key, charset, \
              collation, time-zone, socket and statement-cache-capacity",
         );
+    }
+    if has_several_hosts && url.query_pairs().any(|(key, _)| key == "socket") {
+        return Some("has several hosts and a socket, which would be used in place of all of them");
     }
     let last = |names: [&str; 2]| {
         let pairs = url.query_pairs();
@@ -50,7 +55,19 @@ mod tests {
 
     fn problem_with(options: &str) -> Option<&'static str> {
         let url = format!("mysql://me:secret@db/x{options}");
-        problem(&url.parse().unwrap())
+        problem(&url.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_socket_is_for_one_host_only() {
+        for (url, is_refused) in [
+            ("mysql://me@a,b/x?socket=/run/mysqld.sock", true),
+            ("mysql://me@a/x?socket=/run/mysqld.sock", false),
+            ("mysql://me@a,b/x?ssl-mode=REQUIRED", false),
+        ] {
+            let url = ServiceUrl::try_from(url.to_owned()).unwrap();
+            assert_eq!(problem(&url).is_some(), is_refused, "{url}");
+        }
     }
 
     #[test]
