@@ -26,7 +26,34 @@ async fn check_config_says_where_everything_would_be_and_starts_nothing() {
     let ended = launch(&folder).argument("check-config").run().await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("data/expediter.db"), "{ended:?}");
+    assert!(ended.stdout.contains("a backup is all"), "{ended:?}");
     assert!(!folder.path().join("data").exists());
+    let ended = launch(&folder)
+        .set("database.url", "mysql://me:hunter2@a:3306,b:3306,[::1]/x")
+        .set("broker.url", "amqp://me:hunter2@mq1,mq2/%2f")
+        .argument("check-config")
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for shown in [
+        "mysql://me:***@a:3306,b:3306,[::1]/x",
+        "amqp://me:***@mq1,mq2/%2f",
+        "The first of these hosts",
+        "survives the loss of a machine on Galera",
+    ] {
+        assert!(ended.stdout.contains(shown), "{shown}: {ended:?}");
+    }
+    let ended = launch(&folder)
+        .set("database.url", "mysql://me:hunter2@a,,b/x")
+        .set("broker.url", "amqp://me:hunter2@mq1,mq1/%2f")
+        .argument("check-config")
+        .run()
+        .await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    for named in ["database.url", "broker.url"] {
+        assert!(ended.stderr.contains(named), "{ended:?}");
+    }
+    assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
     let ended = launch(&folder)
         .set("intake.writers", 0)
         .argument("check-config")
