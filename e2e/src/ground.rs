@@ -61,6 +61,13 @@ impl Ground {
             .fold(launch, |launch, (key, value)| launch.set(key, value))
     }
 
+    /// Returns a setting that names a server; `None` if everything is embedded.
+    #[must_use]
+    pub fn setting(&self, key: &str) -> Option<&str> {
+        let found = self.settings.iter().find(|(known, _)| *known == key);
+        found.map(|(_, value)| value.as_str())
+    }
+
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()

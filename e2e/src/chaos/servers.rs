@@ -178,6 +178,17 @@ impl Servers {
         sql(&self.mysql.server_url(), &statement).await
     }
 
+    /// Makes a database with the name of another run's, so that both servers can stand in one list of hosts.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub async fn take_name_of(&mut self, other: &Self) -> Result<(), String> {
+        self.database.clone_from(&other.database);
+        self.mysql.path.clone_from(&other.mysql.path);
+        let create = format!("CREATE DATABASE {}", self.database);
+        sql(&self.mysql.server_url(), &create).await
+    }
+
     /// Returns the number of tables in the run's database.
     ///
     /// # Errors
