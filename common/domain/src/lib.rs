@@ -81,6 +81,8 @@ pub mod json_size;
 pub mod event;
 /// Messages that travel through the broker.
 pub mod hint;
+/// How long ended orders are kept.
+pub mod retention;
 /// Things that stand still: why, and what to do.
 pub mod stuck;
 /// Sums over orders.

@@ -159,6 +159,20 @@ pub async fn of_handoffs(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(Han
     ))
 }
 
+/// Returns the same with the response bodies.
+pub async fn with_responses(
+    tx: &mut Tx,
+    handoffs: &[HandoffId],
+) -> Result<Vec<(HandoffId, Attempt)>> {
+    Ok(read_in!(
+        tx,
+        "SELECT handoff_id, id, round, n, started_at, ended_at, outcome, counted, http_status, error, response \
+         FROM attempts WHERE handoff_id IN (",
+        handoffs,
+        ") ORDER BY handoff_id, round, n"
+    ))
+}
+
 impl ReadRow for (HandoffId, Attempt) {
     const TABLE: &'static str = Attempt::TABLE;
 

@@ -23,6 +23,7 @@ macro_rules! stock_rule {
              LEFT JOIN (SELECT product_id, SUM(quantity) AS held FROM ( \
                SELECT i.product_id, i.quantity FROM order_items i JOIN orders o ON o.id = i.order_id \
                WHERE i.counted = TRUE AND o.stock_held = TRUE \
+               UNION ALL SELECT product_id, quantity FROM gone_stock \
                UNION ALL ",
             $options,
             ") held_rows GROUP BY product_id) h ON h.product_id = s.product_id \
@@ -50,23 +51,30 @@ const STOCK: Rule = Rule {
 const RULES: &[(&str, &str)] = &[
     (
         "a stream's numbers begin at 1 and have no gaps",
-        "SELECT HEX(stream_id), CAST(MAX(seq) AS CHAR) FROM events GROUP BY stream_id \
-         HAVING COUNT(*) <> MAX(seq) OR MIN(seq) <> 1 LIMIT ?",
+        "SELECT HEX(e.stream_id), CAST(MAX(e.seq) AS CHAR) FROM events e \
+         LEFT JOIN event_floors f ON f.stream_id = e.stream_id WHERE e.seq > COALESCE(f.gone_to, 0) \
+         GROUP BY e.stream_id, f.gone_to \
+         HAVING COUNT(*) <> MAX(e.seq) - COALESCE(f.gone_to, 0) OR MIN(e.seq) <> COALESCE(f.gone_to, 0) + 1 LIMIT ?",
     ),
     (
         "a session's counter is the number of its events",
-        "SELECT HEX(s.id), CAST(s.last_seq AS CHAR) FROM sessions s \
-         WHERE s.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.id) LIMIT ?",
+        "SELECT HEX(s.id), CAST(s.last_seq AS CHAR) FROM sessions s LEFT JOIN event_floors f ON f.stream_id = s.id \
+         WHERE s.last_seq <> COALESCE(f.gone_to, 0) + \
+         (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.id AND e.seq > COALESCE(f.gone_to, 0)) LIMIT ?",
     ),
     (
         "an order's counter is the number of its own stream's events",
+        // Retention deletes all events of an ended order at once, and an order's own stream has no floor.
         "SELECT HEX(o.id), CAST(o.last_seq AS CHAR) FROM orders o \
-         WHERE o.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = o.id) LIMIT ?",
+         WHERE o.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = o.id) \
+         AND NOT (o.ended_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM events e WHERE e.order_id = o.id) \
+           AND EXISTS (SELECT 1 FROM retention_walks w WHERE w.kind = 'events' AND w.last_id >= o.id)) LIMIT ?",
     ),
     (
         "a store's counter is the number of its own stream's events",
         "SELECT HEX(s.store_id), CAST(s.last_seq AS CHAR) FROM store_counters s \
-         WHERE s.last_seq <> (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.store_id) LIMIT ?",
+         LEFT JOIN event_floors f ON f.stream_id = s.store_id WHERE s.last_seq <> COALESCE(f.gone_to, 0) + \
+         (SELECT COUNT(*) FROM events e WHERE e.stream_id = s.store_id AND e.seq > COALESCE(f.gone_to, 0)) LIMIT ?",
     ),
     (
         "an order holds its stock from placement until it is called off",
@@ -98,8 +106,10 @@ const RULES: &[(&str, &str)] = &[
         "SELECT HEX(c.store_id), CAST(c.last_number AS CHAR) FROM store_counters c LEFT JOIN ( \
            SELECT store_id, COUNT(number) AS numbers, MIN(number) AS first, MAX(number) AS last \
            FROM orders WHERE number IS NOT NULL GROUP BY store_id) o ON o.store_id = c.store_id \
-         WHERE c.last_number <> COALESCE(o.numbers, 0) OR COALESCE(o.first, 1) <> 1 \
-         OR COALESCE(o.last, 0) <> COALESCE(o.numbers, 0) LIMIT ?",
+         LEFT JOIN gone_orders g ON g.store_id = c.store_id \
+         WHERE c.last_number <> COALESCE(o.numbers, 0) + COALESCE(g.orders, 0) \
+         OR COALESCE(o.first, 1) < 1 OR COALESCE(o.last, 0) > c.last_number \
+         OR (g.store_id IS NULL AND COALESCE(o.first, 1) <> 1) LIMIT ?",
     ),
     (
         "a placed order has a number, and an order that waits for acceptance has an accept_by",
@@ -121,12 +131,16 @@ const RULES: &[(&str, &str)] = &[
            SUM(status = 'delivered') AS delivered, SUM(status = 'rejected') AS rejected, \
            SUM(status = 'failed') AS failed, SUM(status = 'cancelled') AS cancelled \
            FROM orders WHERE tallied = TRUE GROUP BY store_id) o ON o.store_id = t.store_id \
-         WHERE t.up_to <> COALESCE(o.marked, 0) OR t.ever_accepted <> COALESCE(o.ever_accepted, 0) \
+         LEFT JOIN gone_orders g ON g.store_id = t.store_id \
+         WHERE t.up_to <> COALESCE(o.marked, 0) + COALESCE(g.orders, 0) \
+           OR t.ever_accepted <> COALESCE(o.ever_accepted, 0) + COALESCE(g.ever_accepted, 0) \
            OR t.pending <> COALESCE(o.pending, 0) OR t.processing <> COALESCE(o.processing, 0) \
            OR t.accepted <> COALESCE(o.accepted, 0) OR t.preparing <> COALESCE(o.preparing, 0) \
            OR t.ready <> COALESCE(o.ready, 0) OR t.dispatched <> COALESCE(o.dispatched, 0) \
-           OR t.delivered <> COALESCE(o.delivered, 0) OR t.rejected <> COALESCE(o.rejected, 0) \
-           OR t.failed <> COALESCE(o.failed, 0) OR t.cancelled <> COALESCE(o.cancelled, 0) LIMIT ?",
+           OR t.delivered <> COALESCE(o.delivered, 0) + COALESCE(g.delivered, 0) \
+           OR t.rejected <> COALESCE(o.rejected, 0) + COALESCE(g.rejected, 0) \
+           OR t.failed <> COALESCE(o.failed, 0) + COALESCE(g.failed, 0) \
+           OR t.cancelled <> COALESCE(o.cancelled, 0) + COALESCE(g.cancelled, 0) LIMIT ?",
     ),
     (
         "a draft has no number, handoffs or events",
@@ -134,6 +148,19 @@ const RULES: &[(&str, &str)] = &[
          OR o.placed_at IS NOT NULL OR o.accept_by IS NOT NULL \
          OR EXISTS (SELECT 1 FROM handoffs h WHERE h.order_id = o.id) \
          OR EXISTS (SELECT 1 FROM events e WHERE e.order_id = o.id)) LIMIT ?",
+    ),
+    (
+        "what retention deleted left nothing behind",
+        "SELECT HEX(id), what FROM ( \
+           SELECT a.id, 'attempt' AS what FROM attempts a LEFT JOIN handoffs h ON h.id = a.handoff_id WHERE h.id IS NULL \
+           UNION ALL SELECT h.id, 'handoff' FROM handoffs h LEFT JOIN orders o ON o.id = h.order_id \
+           WHERE h.order_id IS NOT NULL AND o.id IS NULL \
+           UNION ALL SELECT c.id, 'callback' FROM callbacks c LEFT JOIN orders o ON o.id = c.order_id \
+           WHERE c.order_id IS NOT NULL AND o.id IS NULL \
+           UNION ALL SELECT e.order_id, 'event' FROM events e LEFT JOIN orders o ON o.id = e.order_id \
+           WHERE e.order_id IS NOT NULL AND o.id IS NULL \
+           UNION ALL SELECT o.session_id, 'session' FROM orders o LEFT JOIN sessions s ON s.id = o.session_id \
+           WHERE o.session_id IS NOT NULL AND s.id IS NULL) left_behind LIMIT ?",
     ),
     (
         "every item belongs to an order",

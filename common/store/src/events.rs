@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use crate::{
     bulk::MAX_ROWS,
     error::Result,
-    fetch_in, insert_many, push_ids, read_all,
+    fetch_in, insert_many, push_ids, read_all, read_in,
     rows::{ReadRow, Row},
     statements::Statement,
     tx::Tx,
@@ -113,6 +113,17 @@ pub async fn of_order(tx: &mut Tx, order: OrderId, after: i64, limit: u32) -> Re
         order,
         after,
         limit
+    ))
+}
+
+/// Returns all events about these orders, by order and number.
+pub async fn of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Event>> {
+    Ok(read_in!(
+        tx,
+        "SELECT stream_id, seq, store_id, order_id, kind, at, actor, data \
+         FROM events /*! FORCE INDEX (events_of_order) */ WHERE order_id IN (",
+        orders,
+        ") ORDER BY order_id, seq"
     ))
 }
 

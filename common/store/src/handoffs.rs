@@ -187,6 +187,19 @@ pub async fn of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> 
     with_orders(tx, orders, ")").await
 }
 
+/// Returns the handoffs of these orders with their bodies, in no particular order.
+pub async fn stored_of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Stored>> {
+    Ok(read_in!(
+        tx,
+        select!(
+            "body, cause",
+            "/*! FORCE INDEX (order_id) */ WHERE order_id IN ("
+        ),
+        orders,
+        ")"
+    ))
+}
+
 /// Returns the same as [`of_orders`], with the rows locked; fails at once if others hold one.
 pub async fn lock_of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> {
     let end = tx.pick(") ORDER BY id FOR UPDATE NOWAIT", ")");

@@ -91,6 +91,8 @@ pub mod idempotency;
 pub mod audit;
 /// Work that is due and not done yet.
 pub mod backlog;
+/// Walks over old rows, and their end.
+pub mod retention;
 /// Sums over orders.
 pub mod stats;
 /// Look-ups of the reconciler and of the stuck list.

@@ -19,9 +19,10 @@ use super::{
 };
 use crate::testing::TestDb;
 use domain::{
-    ids::{SessionId, StoreId, StreamId},
+    ids::{OrderId, SessionId, StoreId, StreamId},
     money::Money,
     order::{Customer, Fulfilment, Order, OrderSession},
+    retention::Kind,
     session::SessionState,
     status::OrderStatus::{self, Accepted, Delivered, Failed, Pending, Processing},
 };
@@ -306,6 +307,48 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
         sweep::prune(&mut tx, long_ago, long_ago, 100);
     }
     assert!(too_much.is_empty(), "{too_much:#?}");
+}
+
+#[each_database(store)]
+async fn retention_reads_no_more_than_its_batch(house: TestDb) {
+    let Filled { stores, .. } = fill_tables(&house).await;
+    let (now, nobody) = (house.clock.now(), Uuid::nil());
+    let mut too_much: Vec<String> = Vec::new();
+    let mut tx = house.db.begin().await.unwrap();
+    // Orders in the middle, as for a walk that has passed some.
+    let passed = retention::next_orders(&mut tx, nobody, now, 1000).await;
+    let passed = *passed.unwrap().last().unwrap();
+    let next = retention::next_orders(&mut tx, passed, now, PAGE).await;
+    let next = next.unwrap();
+    assert_eq!(next.len(), PAGE as usize);
+    let orders: Vec<OrderId> = next.iter().copied().map(OrderId::from).collect();
+    let first = vec![orders[0]];
+    let store = stores[0].uuid();
+    report_many_reads! { tx, too_much,
+        retention::take_walk(&mut tx, Kind::Orders, now);
+        retention::next_orders(&mut tx, passed, now, PAGE);
+        retention::next_sessions(&mut tx, passed, now, PAGE);
+        retention::next_stores(&mut tx, nobody, PAGE);
+        retention::leftovers(&mut tx, Kind::Orders, now, PAGE);
+        retention::left_among(&mut tx, Kind::Orders, &next);
+        retention::existing_among(&mut tx, &next);
+        retention::busy_among(&mut tx, &orders);
+        orders::lock_available(&mut tx, &orders);
+        retention::handoffs_of(&mut tx, &orders);
+        retention::callbacks_of(&mut tx, &orders);
+        events::of_orders(&mut tx, &orders);
+        retention::ended_sessions(&mut tx, &next, now);
+        retention::delete_store_events(&mut tx, store, now, PAGE);
+        retention::delete_callbacks_without_order(&mut tx, now, PAGE);
+        retention::strip_messages(&mut tx, &orders);
+        retention::strip_contact(&mut tx, &orders);
+        retention::delete_events_of_orders(&mut tx, &first);
+        retention::delete_orders(&mut tx, &orders);
+        retention::delete_sessions(&mut tx, &next);
+    }
+    assert!(too_much.is_empty(), "{too_much:#?}");
+    let left = testing::count(&mut tx, "SELECT COUNT(*) FROM orders").await;
+    assert_eq!(left.unwrap(), (ORDERS - PAGE as usize) as i64);
 }
 
 #[each_database(store)]

@@ -187,6 +187,11 @@ pub async fn raw(tx: &mut Tx, statement: &'static str) -> Result<()> {
     Ok(())
 }
 
+/// Returns the number that a query counts.
+pub async fn count(tx: &mut Tx, statement: &'static str) -> Result<i64> {
+    Ok(crate::fetch_scalar!(tx, statement))
+}
+
 /// Runs any statement, to create states that must never occur, and returns the number of affected rows.
 pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
     Ok(on!(tx, |conn| sqlx::query(statement)
