@@ -299,8 +299,9 @@ impl Sessions {
     /// may skip numbers, and long events make a page shorter. While `has_more` is true, continue with `last` as `after`
     /// and `epoch` as `epoch`. They can be read until 24 hours after the session is closed.
     ///
-    /// If the database lost commits, numbers are given out again, and the epoch changes: 409 `conflict`. Then read the
-    /// session again, and continue with its `seq` and `epoch`.
+    /// If the database lost commits, numbers are given out again, and the epoch changes: 409 `conflict`; so it is if the
+    /// next events were deleted, because they are old. Then read the session again, and continue with its `seq` and
+    /// `epoch`.
     #[oai(
         path = "/sessions/:code/events",
         method = "get",
@@ -323,6 +324,16 @@ impl Sessions {
         if after > 0 && epoch != now.map(EpochId::uuid) {
             let detail = "`after` needs the `epoch` that it came with, and another one has begun since if that was given. \
                           Read the session again, and continue with its `seq` and `epoch`.";
+            return Err(Problem::new(Reason::Conflict).detail(detail));
+        }
+        let is_next = |seq: i64| seq == after.saturating_add(1);
+        let is_gone = match events.first() {
+            Some(first) => !is_next(first.seq),
+            None => after < session.seq,
+        };
+        if is_gone {
+            let detail = "The events after that number were deleted, because they are old. Read the session again, and \
+                          continue with its `seq` and `epoch`.";
             return Err(Problem::new(Reason::Conflict).detail(detail));
         }
         Ok(Json(SessionEvents::of(

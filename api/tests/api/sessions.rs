@@ -323,6 +323,22 @@ async fn guests_read_the_menu_and_what_happened_after_a_number() {
         assert_eq!(events("?after=0").await["epoch"], json!(renewed));
         let rest = events(&format!("?after=1&epoch={renewed}")).await;
         assert_eq!(rest["items"][0]["type"], "session.closed");
+
+        // The next events were deleted, because they are old.
+        let mut tx = app.house.db.begin().await.unwrap();
+        for statement in [
+            "INSERT INTO event_floors (stream_id, gone_to) SELECT stream_id, seq FROM events WHERE seq = 1",
+            "DELETE FROM events WHERE seq = 1",
+        ] {
+            store::testing::run(&mut tx, statement).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        for query in ["", "?after=0"] {
+            let path = format!("{path}/events{query}");
+            app.get(&path).send().await.problem(409, "conflict");
+        }
+        let rest = events(&format!("?after=1&epoch={renewed}")).await;
+        assert_eq!(rest["items"][0]["type"], "session.closed");
     })
     .await;
 }

@@ -56,6 +56,8 @@ pub mod events;
 pub mod outbox;
 /// Records of what people changed besides orders.
 pub mod records;
+/// The end of old orders: what is removed and deleted, and the archive.
+pub mod retention;
 /// The reconciler's steps, and the stuck list.
 pub mod sweep;
 
@@ -120,6 +122,7 @@ pub struct LedgerSettings {
     /// Largest lead of an integrator's `occurred_at` over our clock.
     pub callback_tolerance: Duration,
     pub bounds: Bounds,
+    pub retention: domain::retention::Limits,
 }
 
 /// Bounds of what one guest or integrator can make, and so of what a reader holds in memory.

@@ -12,6 +12,7 @@ use domain::{
     hint::Hint,
     ids::{AccountId, ProductId, StoreId},
     order::Order,
+    retention::Limits,
     session::Session,
     store::{Contact, Store},
     stuck::StuckLimits,
@@ -71,6 +72,18 @@ impl TestLedger {
         let mut bounds = roomy();
         change(&mut bounds);
         ledger_with(&self.db, &self.clock, Arc::new(self.woken.clone()), bounds)
+    }
+
+    /// Creates another ledger over the same database that keeps ended orders for so long.
+    #[must_use]
+    pub fn ledger_with_retention(&self, limits: Limits) -> Ledger {
+        self.ledger_with_wake_and_retention(Arc::new(self.woken.clone()), limits)
+    }
+
+    /// Does the same with its own [`Wake`].
+    #[must_use]
+    pub fn ledger_with_wake_and_retention(&self, wake: Arc<dyn Wake>, limits: Limits) -> Ledger {
+        ledger_of(&self.db, &self.clock, wake, roomy(), limits)
     }
 
     /// Creates a product that never runs out and costs 2.50.
@@ -157,6 +170,16 @@ fn roomy() -> Bounds {
 
 /// Creates a ledger with the system's `Chance`, because two ledgers over one database must not draw the same ids.
 fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> Ledger {
+    ledger_of(db, clock, wake, bounds, Limits::default())
+}
+
+fn ledger_of(
+    db: &Db,
+    clock: &Clock,
+    wake: Arc<dyn Wake>,
+    bounds: Bounds,
+    retention: Limits,
+) -> Ledger {
     Ledger::new(LedgerParts {
         db: db.clone(),
         clock: clock.clone(),
@@ -179,6 +202,7 @@ fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> L
             stuck: StuckLimits::default(),
             callback_tolerance: Duration::from_secs(300),
             bounds,
+            retention,
         },
     })
 }

@@ -3,6 +3,7 @@
 mod channels;
 mod epochs;
 mod handshakes;
+mod retention;
 mod streams;
 
 use each_database::each_database;

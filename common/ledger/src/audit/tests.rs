@@ -77,6 +77,10 @@ const DAMAGES: &[(&str, &str)] = &[
         "UPDATE orders SET status = 'draft' WHERE status = 'ready'",
     ),
     (
+        "what retention deleted left nothing behind",
+        "UPDATE callbacks SET order_id = id",
+    ),
+    (
         "every item belongs to an order",
         "DELETE FROM orders WHERE status = 'ready'",
     ),
