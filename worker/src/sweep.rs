@@ -2,6 +2,7 @@
 //! steps are idempotent and independent of each other.
 
 mod gauges;
+mod retention;
 
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -14,6 +15,7 @@ use domain::{
 };
 use ledger::{
     Ledger,
+    retention::Retained,
     sweep::{MAX_PRUNED, Part, Walk},
 };
 use platform::metrics::Metrics;
@@ -77,6 +79,7 @@ pub(crate) struct Memory {
     tallied_at: Option<DateTime<Utc>>,
     /// Cursor over the stores, if there are more than one sweep tallies.
     tallied_last: Option<StoreId>,
+    retention: retention::Memory,
     gauges: Pace,
 }
 
@@ -96,6 +99,7 @@ pub struct SweepCounts {
     pub integrators_hinted: u32,
     pub rows_pruned: u64,
     pub orders_tallied: u64,
+    pub retained: Retained,
 }
 
 impl Sweep {
@@ -149,6 +153,8 @@ impl Sweep {
             integrators_hinted: ok_or_default("due_work", self.hint_due_work().await),
             rows_pruned: self.prune_if_due().await,
             orders_tallied: self.tally_if_due().await,
+            // After the tally, which keeps the counts of orders that are deleted.
+            retained: self.retain_if_due().await,
         };
         self.count(&swept);
         self.set_gauges_if_due().await;

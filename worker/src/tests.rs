@@ -11,11 +11,13 @@ use each_database::each_database;
 use std::{sync::Arc, time::Duration};
 
 use broker::{Broker, Message};
+use chrono::TimeDelta;
 use domain::{
     callback::Update,
     handoff::{AttemptOutcome, HandoffState},
     ids::IntegratorId,
-    status::OrderStatus,
+    retention::Limits,
+    status::{By, OrderStatus},
 };
 use ledger::{
     accounts::{FAILURE_TTL, Guess},
@@ -24,7 +26,7 @@ use ledger::{
 };
 use tokio::sync::Notify;
 
-use self::scene::{Scene, eventually};
+use self::scene::{Scene, SceneOptions, eventually};
 use crate::testing::{Integrator, Reply};
 
 #[each_database]
@@ -276,6 +278,49 @@ async fn what_is_over_goes_as_fast_as_it_came(house: TestLedger) {
         ],
         [1000, 2, 0]
     );
+    scene.end().await;
+}
+
+#[each_database]
+async fn what_retention_lets_go_goes_in_the_sweep_and_is_counted(house: TestLedger) {
+    let how = SceneOptions {
+        relayed: false,
+        retention: Limits {
+            orders: Some(TimeDelta::days(30)),
+            batch: 2,
+            ..Limits::default()
+        },
+        ..SceneOptions::default()
+    };
+    let scene = Scene::like(house, how).await;
+    let day = Duration::from_secs(24 * 3600);
+    for _ in 0..3 {
+        let order = scene.place().await;
+        let reject =
+            scene
+                .ledger
+                .move_order(order, OrderStatus::Rejected, By::Staff, Some("no milk"));
+        reject.await.unwrap();
+    }
+    // Adds the old orders to the sums.
+    scene.house.clock.advance(day);
+    scene.worker.sweep_once().await;
+    let open = scene.place().await;
+    scene.house.clock.advance(day * 31);
+    let orders_gone = async || scene.worker.sweep_once().await.retained.orders;
+    let gone = [
+        orders_gone().await,
+        orders_gone().await,
+        orders_gone().await,
+    ];
+    assert_eq!(
+        gone,
+        [2, 1, 0],
+        "a full batch is followed by the next sweep"
+    );
+    let counter = &scene.metrics.retention_rows;
+    assert_eq!(counter.with_label_values(&["order"]).get(), 3);
+    assert!(scene.ledger.order(open).await.unwrap().is_some());
     scene.end().await;
 }
 

@@ -119,6 +119,9 @@ metrics! {
         begins ["stored", "applied", "duplicate", "stale", "unmapped", "illegal", "unmatched", "conflict", "bad_signature"];
     sweep_findings: IntCounterVec, "expediter_sweep_findings_total", ["kind"],
         "Repairs made by the reconciler, by kind. Steady growth means that another component loses work.";
+    retention_rows: IntCounterVec, "expediter_retention_rows_total", ["kind"],
+        "Rows that retention has ended, by kind: contact and messages (orders stripped of them), event, order, session, callback (deleted).",
+        begins ["contact", "messages", "event", "order", "session", "callback"];
     stuck: IntGaugeVec, "expediter_stuck", ["kind"],
         "Entries of GET /stuck, by kind. Anything but 0 needs an operator. One worker counts them for all; the others do not have it.";
     sockets_open: IntGauge, "expediter_sockets_open", [],

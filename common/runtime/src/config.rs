@@ -13,8 +13,8 @@ use self::layers::Layers;
 pub use self::{
     sections::{
         Accounts, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
-        Limits, LogFormat, Notifier, Outbox, Outside, RateLimits, Secrets, Shutdown, Stuck,
-        Telemetry, Testing, Worker,
+        Limits, LogFormat, Notifier, Outbox, Outside, RateLimits, Retention, Secrets, Shutdown,
+        Stuck, Telemetry, Testing, Worker,
     },
     started::program,
     values::{Secret, ServiceUrl},
@@ -36,6 +36,7 @@ pub struct Settings {
     pub outbox: Outbox,
     pub worker: Worker,
     pub stuck: Stuck,
+    pub retention: Retention,
     pub callbacks: Callbacks,
     pub notifier: Notifier,
     pub accounts: Accounts,

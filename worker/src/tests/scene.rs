@@ -7,6 +7,7 @@ use domain::{
     handoff::{Attempt, AttemptOutcome, Handoff},
     ids::{OrderId, ProductId, StoreId},
     integrator::Integrator,
+    retention::Limits,
     status::OrderStatus,
 };
 use ledger::{
@@ -59,6 +60,7 @@ pub(super) struct SceneOptions {
     pub(super) is_alone: bool,
     pub(super) attempt_timeout: Duration,
     pub(super) max_lanes: usize,
+    pub(super) retention: Limits,
 }
 
 impl Default for SceneOptions {
@@ -70,6 +72,7 @@ impl Default for SceneOptions {
             // Long enough that no attempt times out on a slow machine.
             attempt_timeout: Duration::from_secs(60),
             max_lanes: 4096,
+            retention: Limits::default(),
         }
     }
 }
@@ -151,7 +154,7 @@ impl Scene {
         } else {
             Arc::new(NoWake)
         };
-        let ledger = house.ledger_with_wake(wake);
+        let ledger = house.ledger_with_wake_and_retention(wake, how.retention);
         let relay = Relay {
             ledger: ledger.clone(),
             broker: broker.clone(),

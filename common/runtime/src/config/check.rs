@@ -2,6 +2,7 @@
 
 mod hosts; // several hosts in database.url
 mod mysql; // options of database.url
+mod retention;
 
 use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 
@@ -17,6 +18,7 @@ pub(super) fn problems(settings: &Settings) -> Vec<(&'static str, String)> {
     listening(&mut check, settings);
     stores(&mut check, settings);
     orders(&mut check, settings);
+    retention::retention(&mut check, settings);
     bounds(&mut check, settings);
     people(&mut check, settings);
     process(&mut check, settings);

@@ -145,6 +145,7 @@ impl Layers {
         let outbox = self.section("outbox");
         let worker = self.section("worker");
         let stuck = self.section("stuck");
+        let retention = self.section("retention");
         let callbacks = self.section("callbacks");
         let notifier = self.section("notifier");
         let accounts = self.section("accounts");
@@ -164,6 +165,7 @@ impl Layers {
             outbox: outbox?,
             worker: worker?,
             stuck: stuck?,
+            retention: retention?,
             callbacks: callbacks?,
             notifier: notifier?,
             accounts: accounts?,

@@ -2,13 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
 
 use super::values::{
     Secret, ServiceUrl, milliseconds, optional_parsed, optional_text, optional_url, seconds,
 };
-use domain::stuck::StuckLimits;
+use domain::{retention, stuck::StuckLimits};
 use platform::clock::Pace;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -193,6 +194,33 @@ impl Stuck {
             handoff: self.handoff,
             callback: self.callback,
             outbox: self.outbox,
+        }
+    }
+}
+
+/// Days; 0 is for ever.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    pub orders_days: u32,
+    pub contact_days: u32,
+    pub messages_days: u32,
+    pub events_days: u32,
+    pub archived_only: bool,
+    pub batch_orders: u32,
+}
+
+impl Retention {
+    #[must_use]
+    pub fn limits(&self) -> retention::Limits {
+        let age = |days: u32| (days > 0).then(|| TimeDelta::days(days.into()));
+        retention::Limits {
+            orders: age(self.orders_days),
+            contact: age(self.contact_days),
+            messages: age(self.messages_days),
+            events: age(self.events_days),
+            archived_only: self.archived_only,
+            batch: self.batch_orders,
         }
     }
 }

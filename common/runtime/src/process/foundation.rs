@@ -143,6 +143,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
             snapshot_bytes: limits.snapshot_bytes,
             page_bytes: limits.page_bytes,
         },
+        retention: settings.retention.limits(),
     }
 }
 
