@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand, ValueEnum};
 use domain::{
     account::Role,
@@ -43,6 +44,12 @@ pub(crate) enum Command {
     ///
     /// Prints every finding; exits with 1 if there are any.
     Audit,
+    /// Write ended orders into compressed files, each order once
+    ///
+    /// Each line of a file is an order in JSON, with its events, handoffs, attempts and callbacks. A command that is killed
+    /// leaves no half file, and the next one goes on after the last whole one. Works whether or not an expediter is
+    /// running.
+    Archive(Archive),
     /// Upgrade the database's schema to this program's version
     Migrate,
     /// Make all screens begin anew, after the database was restored or lost commits
@@ -101,6 +108,17 @@ pub(crate) enum Command {
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Archive {
+    /// Directory for the files
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Write orders that ended before this time, such as 2026-01-01T00:00:00Z [default: those that
+    /// retention.orders_days lets go]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -1,6 +1,7 @@
 //! The administration commands, one file each.
 
 pub(crate) mod add_products;
+pub(crate) mod archive;
 pub(crate) mod audit;
 mod beside;
 pub(crate) mod check_config;

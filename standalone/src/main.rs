@@ -40,6 +40,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         None => serve::serve(settings).await,
         Some(Command::DemoOrder(options)) => commands::demo_order::place(&settings, options).await,
         Some(Command::Audit) => commands::audit::audit(&settings).await,
+        Some(Command::Archive(options)) => commands::archive::archive(&settings, options).await,
         Some(Command::Migrate) => commands::migrate::migrate(&settings).await,
         Some(Command::NewEpoch) => commands::new_epoch::begin(&settings).await,
         Some(Command::Operator { username }) => {

@@ -82,6 +82,14 @@ pub(crate) enum Refusal {
          account must be a manager of the store, or an operator"
     )]
     NoCredentials,
+    #[error(
+        "orders are kept for ever (retention.orders_days is 0): say which ones to write, with --before TIME"
+    )]
+    ArchiveOfWhen,
+    #[error("another `expediter archive` is at work; run this one again after it")]
+    ArchiveOvertaken,
+    #[error("{}: {cause}", path.display())]
+    ArchiveFile { path: PathBuf, cause: io::Error },
     #[error("there are several stores; choose one with --store ID: {stores}")]
     WhichStore { stores: String },
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "commands/archive.rs"]
+mod archive; // files of ended orders
 #[path = "commands/private_data.rs"]
 mod private_data; // files that nobody else may read
 
