@@ -53,7 +53,7 @@ async fn archive_writes_an_ended_order_once_into_a_file_that_is_its_owners() {
         .fold(later, |launch, word| launch.argument(word));
     // Its kitchen is still told of the end, for a moment.
     let written = until("the order to be archived", async || {
-        let ended = later.clone().run().await;
+        let ended = later.run().await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended.stdout.contains("1 order archived.").then_some(ended)
     });
@@ -68,7 +68,7 @@ async fn archive_writes_an_ended_order_once_into_a_file_that_is_its_owners() {
     assert_eq!(lines[0]["order"]["status"], "cancelled");
     assert_eq!(lines[0]["events"][0]["type"], "order.placed");
 
-    let nothing = later.clone().run().await;
+    let nothing = later.run().await;
     assert!(nothing.stdout.contains("No more orders"), "{nothing:?}");
     let mut names: Vec<_> = fs::read_dir(folder.path().join("old"))
         .unwrap()
