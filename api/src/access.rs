@@ -86,6 +86,7 @@ pub const OPERATIONS: &[(&str, &str, Access)] = &[
     ("POST", "/integrators/{id}/callbacks", Keyholder),
     ("GET", "/callbacks", Staff),
     ("GET", "/changes", Manager),
+    ("GET", "/audit", Operator),
     ("GET", "/stores", Account),
     ("POST", "/stores", Operator),
     ("GET", "/stores/{id}", Account),
@@ -249,6 +250,7 @@ pub const NEVER_FOR_KEYS: &[(&str, &str)] = &[
     ("POST", "/api-keys"),
     ("DELETE", "/api-keys/{id}"),
     ("GET", "/changes"),
+    ("GET", "/audit"),
     ("POST", "/stores"),
     ("DELETE", "/stores/{id}"),
 ];

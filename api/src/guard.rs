@@ -9,7 +9,7 @@ use domain::{
 };
 use futures_util::FutureExt;
 use http::Method;
-use ledger::actor::acting;
+use ledger::actor::acting_from;
 use poem::{Endpoint, EndpointExt, Request, Response, Result, endpoint::BoxEndpoint};
 use poem_openapi::{
     OpenApi,
@@ -148,7 +148,8 @@ impl Operation {
         if !errors.is_empty() {
             return Err(Problem::invalid(errors).into());
         }
-        acting(actor, self.endpoint.call(request)).await
+        let address = ClientAddress::of(&request).0;
+        acting_from(actor, address, self.endpoint.call(request)).await
     }
 
     /// Returns whom the changes of this request are noted as made by.

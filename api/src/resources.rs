@@ -2,6 +2,7 @@
 
 mod accounts;
 mod api_keys;
+mod audit;
 mod callbacks;
 mod categories;
 mod changes;
@@ -23,6 +24,7 @@ use poem_openapi::OpenApi;
 use self::{
     accounts::Accounts,
     api_keys::ApiKeys,
+    audit::AuditTrail,
     callbacks::{CallbackList, Callbacks},
     categories::Categories,
     changes::Changes,
@@ -53,7 +55,11 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             OrderTimes(state.clone()),
             OrderLinks(state.clone()),
         ),
-        (Stats(state.clone()), Changes(state.clone())),
+        (
+            Stats(state.clone()),
+            Changes(state.clone()),
+            AuditTrail(state.clone()),
+        ),
         (Callbacks(state.clone()), CallbackList(state.clone())),
         (
             Handoffs(state.clone()),

@@ -23,6 +23,9 @@ pub(crate) enum Topic {
     Handoffs,
     /// Status updates from integrators and their results.
     Callbacks,
+    /// Trail of what people changed; the data of customers, exported and erased.
+    #[oai(rename = "Data protection")]
+    DataProtection,
     /// Order statistics for one store or all stores.
     Statistics,
 }

@@ -101,8 +101,15 @@ impl Authenticator {
         let found = self.ledger.credentials(username).await?;
         let hash = found.as_ref().map(|found| found.password_hash.clone());
         let is_right = permit.verify(password, hash).await?;
+        let guessed_at = found.as_ref().filter(|_| !is_right);
+        let guessed_at = guessed_at.map(|found| found.account.clone());
         let found = found.filter(|found| is_right && !found.account.disabled);
-        self.outcome(guess, standing, found.is_some()).await?;
+        let outcome = self.outcome(guess, standing, found.is_some()).await;
+        if let Some(account) = guessed_at {
+            self.ledger
+                .note_failed_guess(guess, self.guess_limits, account);
+        }
+        outcome?;
         let known = self.remember(found.ok_or_else(incorrect)?);
         self.verified.put(
             requester.mark(),

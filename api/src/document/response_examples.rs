@@ -104,6 +104,7 @@ fn example(operation: &str) -> Option<Value> {
         "get_linked_order" => orders::linked(),
         "list_order_events" => json!([orders::placed_event()]),
         "list_changes" => page([places::change()]),
+        "list_audit_trail" => page([places::audit_entry()]),
 
         "list_order_handoffs" => json!([handoffs::acknowledged()]),
         "get_handoff" => handoffs::acknowledged(),

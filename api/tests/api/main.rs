@@ -10,6 +10,7 @@ mod api_keys;
 mod bodies;
 mod callbacks;
 mod conditional;
+mod data_protection;
 mod document;
 mod documented;
 mod flood;

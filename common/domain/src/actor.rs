@@ -80,6 +80,16 @@ impl Actor {
         }
     }
 
+    /// Returns our own rules under a name, or a person at the console: their changes are recorded, unlike those of
+    /// [`Self::SYSTEM`].
+    #[must_use]
+    pub fn named_system(name: &str) -> Self {
+        Self {
+            name: Some(name.to_owned()),
+            ..Self::SYSTEM
+        }
+    }
+
     /// Returns the account of which only the id is known.
     #[must_use]
     pub fn account_id(id: AccountId) -> Self {

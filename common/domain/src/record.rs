@@ -1,4 +1,4 @@
-//! Records of what people changed besides orders: stores and their menus, integrators, accounts and sessions.
+//! Records of what people changed besides orders: stores and their menus, integrators, accounts, sessions and retries.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -21,6 +21,12 @@ words! {
         Account = "account",
         ApiKey = "api_key",
         Session = "session",
+        /// A message that a person had sent again.
+        Handoff = "handoff",
+        /// Messages that a person had sent again together.
+        Retry = "retry",
+        /// A customer whose data was asked for or erased; the id is that of the request.
+        Customer = "customer",
     }
 }
 
@@ -38,6 +44,16 @@ words! {
         /// A session was closed.
         Closed = "closed",
         CodeRenewed = "code_renewed",
+        Retried = "retried",
+        /// A test message was sent to an integrator.
+        Tested = "tested",
+        /// So many wrong passwords came for an account that no further ones are looked at for a while.
+        SignInsLimited = "sign_ins_limited",
+        /// The data of a customer was handed out.
+        Exported = "exported",
+        ErasureRequested = "erasure_requested",
+        /// The data of a customer is gone.
+        Erased = "erased",
     }
 }
 
@@ -52,6 +68,8 @@ pub struct Record {
     pub action: Action,
     pub at: DateTime<Utc>,
     pub actor: Actor,
+    /// Client address of the request, for IPv6 its /64; `None` without a request, and for what an older version wrote.
+    pub address: Option<String>,
     /// Fields that changed, each with its value before and after; a secret has none.
     pub fields: Map<String, Value>,
 }

@@ -20,6 +20,7 @@ use crate::{
 };
 use domain::{
     account::{Account, IntegratorRef, Role},
+    actor::Actor,
     ids::{AccountId, IntegratorId, StoreId},
     record::{Action, Subject, difference},
 };
@@ -161,6 +162,10 @@ impl Ledger {
                 Ok(()) => {
                     let account = credentials.account;
                     let facts = facts(&account);
+                    if change.actor == Actor::SYSTEM && crate::actor::address().is_some() {
+                        // Whoever registers is nobody before.
+                        change.act_as(Actor::account(&account));
+                    }
                     change.record(
                         about(&account, &account.stores),
                         Action::Created,

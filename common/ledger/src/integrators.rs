@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use serde_json::{Map, Value};
 use url::Url;
 
-use self::membership::{check_open, distinct, edit_stores};
+use self::membership::{check_open, distinct, edit_stores, note_stores};
 use super::{
     Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, records::About,
     stores::set,
@@ -219,7 +219,7 @@ impl Ledger {
     ) -> ChangeResult<Integrator, IntegratorRefused> {
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             let mut stored = lock_editable(change, id, version).await?;
-            let stores = edit_stores(change, &stored.integrator, edit.stores.as_deref()).await?;
+            let (left, stores) = edit_stores(change, &stored.integrator, &edit).await?;
             let was_unrestricted = is_unrestricted(&stored);
             let before = stored.integrator.clone();
             if edit.auth.is_none() && sends_auth_elsewhere(&stored.integrator, &edit) {
@@ -242,6 +242,7 @@ impl Ledger {
             if edit.auth.is_some() {
                 fields.insert("auth".to_owned(), Value::Null);
             }
+            note_stores(&mut fields, &left, &stores);
             if !fields.is_empty() {
                 change.record_fields(about(integrator), Action::Edited, fields);
             }

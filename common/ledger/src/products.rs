@@ -19,7 +19,7 @@ use domain::{
     menu::{Allergen, Details, Diet, Image, Placement},
     money::{Currency, Money},
     order::rfc3339,
-    record::{Action, Subject},
+    record::{Action, Subject, difference},
     store::Product,
     translations::Translations,
 };
@@ -214,10 +214,14 @@ impl Ledger {
                 product.available = available;
                 product.available_from = edit.until.filter(|_| !available);
             }
-            details::edit(change, &product, edit).await?;
+            let details = details::edit(change, &product, edit).await?;
             write(change, &mut product).await?;
             add_availability_event(change, &product, was);
-            change.record(about(&product), Action::Edited, Some(&before), &product);
+            let mut fields = difference(Some(&before), &product);
+            fields.extend(details);
+            if !fields.is_empty() {
+                change.record_fields(about(&product), Action::Edited, fields);
+            }
             change.set_resource(id.uuid());
             Ok(product)
         })

@@ -1,7 +1,7 @@
 //! Records of what people change besides orders. They are written in the change's own transaction.
 
 use domain::{
-    actor::ActorKind,
+    actor::Actor,
     ids::{RecordId, StoreId},
     record::{Action, Record, Subject, difference},
 };
@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{Change, Ledger, Result};
-pub use store::records::RecordFilter;
+use crate::{Change, Ledger, Result, actor};
+pub use store::records::{RecordFilter, TrailFilter, TrailPage};
 
 impl Ledger {
     /// Lists records, newest first, at most `limit`; `before` is the last of the previous page.
@@ -23,6 +23,21 @@ impl Ledger {
     ) -> Result<Vec<Record>> {
         let mut tx = self.inner.db.read().await?;
         Ok(store::records::list(&mut tx, filter, before, limit).await?)
+    }
+}
+
+impl Ledger {
+    /// Lists the audit trail, newest first: at most `limit` records that match, among a bounded number that are examined;
+    /// `before` is where the previous page ended.
+    #[crate::boxed]
+    pub async fn audit_trail(
+        &self,
+        filter: &TrailFilter,
+        before: Option<RecordId>,
+        limit: u32,
+    ) -> Result<TrailPage> {
+        let mut tx = self.inner.db.read().await?;
+        Ok(store::records::trail(&mut tx, filter, before, limit).await?)
     }
 }
 
@@ -50,16 +65,17 @@ impl Change<'_> {
     }
 
     /// Records a change by a person or a program, once for each store that it is about. Work of the
-    /// system itself is not recorded.
+    /// system itself is not recorded, unless it has a name.
     pub(crate) fn record_fields(
         &mut self,
         about: About<'_>,
         action: Action,
         fields: Map<String, Value>,
     ) {
-        if self.actor.kind == ActorKind::System {
+        if self.actor == Actor::SYSTEM {
             return;
         }
+        let address = actor::address().map(|address| address.to_string());
         let stores: Vec<Option<StoreId>> = match about.stores {
             [] => vec![None],
             stores => stores.iter().copied().map(Some).collect(),
@@ -74,6 +90,7 @@ impl Change<'_> {
                 action,
                 at: self.now,
                 actor: self.actor.clone(),
+                address: address.clone(),
                 fields: fields.clone(),
             });
         }

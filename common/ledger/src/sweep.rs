@@ -311,13 +311,20 @@ impl Ledger {
         })
     }
 
-    /// Deletes expired drafts, idempotency keys, tickets and tokens, a bounded number at a time; returns their number.
+    /// Deletes expired drafts, idempotency keys, tickets, tokens and records of changes, a bounded number at a time; returns
+    /// their number.
     #[crate::boxed]
     pub async fn prune(&self) -> Result<u64> {
         let pruned: Result<u64> = in_one_try!(&self.inner, CrashPoints::SWEEP, |change| {
             let now = change.now;
             let keys_before = now - KEY_RETENTION;
-            Ok(store::sweep::prune(&mut change.tx, keys_before, now, MAX_PRUNED).await?)
+            let tx = &mut change.tx;
+            let pruned = store::sweep::prune(tx, keys_before, now, MAX_PRUNED).await?;
+            let retention = change.inner.settings.audit_retention;
+            match retention.and_then(|kept| now.checked_sub_signed(kept)) {
+                Some(before) => Ok(pruned + store::records::prune(tx, before, MAX_PRUNED).await?),
+                None => Ok(pruned),
+            }
         });
         Ok(pruned? + self.prune_drafts().await?)
     }

@@ -12,7 +12,7 @@ use self::layers::Layers;
 
 pub use self::{
     sections::{
-        Accounts, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
+        Accounts, Audit, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
         Limits, LogFormat, Notifier, Outbox, Outside, RateLimits, Retention, Secrets, Shutdown,
         Stuck, Telemetry, Testing, Worker,
     },
@@ -37,6 +37,7 @@ pub struct Settings {
     pub worker: Worker,
     pub stuck: Stuck,
     pub retention: Retention,
+    pub audit: Audit,
     pub callbacks: Callbacks,
     pub notifier: Notifier,
     pub accounts: Accounts,

@@ -1,10 +1,14 @@
 //! Records of people's changes, newest first.
 
+mod trail;
+
+use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::{
     error::Result,
+    execute,
     explain::QueryOutput,
     insert_many, push_ids,
     rows::{ReadRow, Readable, Row, read_rows},
@@ -12,9 +16,19 @@ use crate::{
     tx::Tx,
 };
 use domain::{
-    ids::{RecordId, StoreId},
+    ids::{RecordId, StoreId, min_id_at},
     record::Record,
 };
+
+pub use self::trail::{TrailFilter, TrailPage, trail};
+
+/// `SELECT` of a record's columns.
+macro_rules! columns {
+    () => {
+        "SELECT id, store_id, subject, subject_id, action, at, actor, address, fields FROM changes WHERE "
+    };
+}
+use columns;
 
 /// A choice of records. Fields that are `None` restrict nothing.
 #[derive(Clone, Debug, Default)]
@@ -35,7 +49,7 @@ enum Walk {
 pub async fn insert(tx: &mut Tx, records: &[Record]) -> Result<()> {
     insert_many!(
         tx,
-        "INSERT INTO changes (id, store_id, subject, subject_id, action, at, actor, fields) ",
+        "INSERT INTO changes (id, store_id, subject, subject_id, action, at, actor, actor_id, address, fields) ",
         records,
         |push, record| push
             .push_bind(record.id)
@@ -45,9 +59,21 @@ pub async fn insert(tx: &mut Tx, records: &[Record]) -> Result<()> {
             .push_bind(record.action)
             .push_bind(record.at)
             .push_bind(Json(&record.actor))
+            .push_bind(record.actor.id)
+            .push_bind(record.address.as_deref())
             .push_bind(Json(&record.fields))
     );
     Ok(())
+}
+
+/// Deletes the oldest records from before a time, at most `limit`; returns how many.
+pub async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+    // SQLite is built without LIMIT for DELETE.
+    let sql = tx.pick(
+        "DELETE FROM changes WHERE id < ? ORDER BY id LIMIT ?",
+        "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE id < ? ORDER BY id LIMIT ?)",
+    );
+    Ok(execute!(tx, sql, min_id_at(before), limit))
 }
 
 /// Returns at most `limit` records, newest first, that are older than `before`.
@@ -85,9 +111,7 @@ async fn run_walk<A: QueryOutput>(
 ) -> Result<Vec<A>> {
     let sql_prefix = A::sql_prefix(tx);
     let mut query = Statement::new(tx, sql_prefix);
-    query.push(
-            "SELECT id, store_id, subject, subject_id, action, at, actor, fields FROM changes WHERE id < ",
-        );
+    query.push(columns!()).push("id < ");
     query.push_bind(before.unwrap_or(RecordId::MAX));
     match walk {
         Walk::All => {}
@@ -119,6 +143,7 @@ impl ReadRow for Record {
             action: row.get("action")?,
             at: row.get("at")?,
             actor: row.get("actor").map(|Json(actor)| actor)?,
+            address: row.get("address")?,
             fields: row.get("fields").map(|Json(fields)| fields)?,
         })
     }

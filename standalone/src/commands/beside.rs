@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use api::auth::Passwords;
-use domain::account::{Account, Role};
-use ledger::{Ledger, LedgerParts, NoWake, accounts::NewAccount};
+use domain::{
+    account::{Account, Role},
+    actor::Actor,
+};
+use ledger::{Ledger, LedgerParts, NoWake, accounts::NewAccount, actor::acting};
 use platform::{
     chance::Chance,
     metrics::Metrics,
@@ -71,7 +74,8 @@ impl CommandLedger {
             stores: wanted.stores.into_iter().map(Into::into).collect(),
             integrators: wanted.integrators.into_iter().map(Into::into).collect(),
         };
-        let made = self.ledger.create_account(&new).await;
+        let by = Actor::named_system("console");
+        let made = acting(by, self.ledger.create_account(&new)).await;
         made.map_err(Refusal::failed("creating the account"))
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::request_examples::{CATEGORY, OPTION, OPTION_GROUP, PRODUCT, STORE},
-    at, euros,
+    at, euros, with_fields,
 };
 
 pub(super) const ACCOUNT: &str = "01980000-0000-7000-8000-000000000008";
@@ -35,6 +35,10 @@ pub(super) fn change() -> Value {
         "actor": {"kind": "account", "id": ACCOUNT, "name": "ada", "role": "manager"},
         "fields": {"price": {"from": euros(250), "to": euros(280)}},
     })
+}
+
+pub(super) fn audit_entry() -> Value {
+    with_fields(change(), json!({"address": "203.0.113.7"}))
 }
 
 pub(super) fn product() -> Value {

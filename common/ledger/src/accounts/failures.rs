@@ -2,6 +2,8 @@
 //! an address where the account's owner signed in lately are counted separately: guesses from elsewhere do not lock the
 //! owner out, and those of a guest behind the same address only if there are very many.
 
+mod limited;
+
 use std::{net::IpAddr, time::Duration};
 
 use chrono::{DateTime, Utc};

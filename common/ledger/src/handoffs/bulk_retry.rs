@@ -9,11 +9,14 @@ use super::{
     list::candidate,
     retry::{NewRound, open},
 };
-use crate::{ChangeError, ChangeResult, CrashPoints, Ledger, Result, in_one_transaction};
+use crate::{
+    ChangeError, ChangeResult, CrashPoints, Ledger, Result, in_one_transaction, records::About,
+};
 use domain::{
     handoff::Handoff,
     hint::Hint,
     ids::{AccountId, HandoffId, IntegratorId, RetryId, StoreId},
+    record::{Action, Subject},
     retry::{Retry, RetryRefused, reopen_deadline},
 };
 use store::{
@@ -202,6 +205,13 @@ impl Ledger {
                 started_at: run.started_at,
             };
             store::retries::insert(&mut change.tx, new).await?;
+            let about = About {
+                subject: Subject::Retry,
+                id: id.uuid(),
+                stores: store.as_slice(),
+            };
+            let fields = filter.as_object().cloned().unwrap_or_default();
+            change.record_fields(about, Action::Retried, fields);
             change.set_resource(id.uuid());
             Ok(id)
         })

@@ -4,12 +4,15 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::conclude::lock;
-use crate::{Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction};
+use crate::{
+    Change, ChangeResult, CrashPoints, Ledger, Refusal, Result, in_one_transaction, records::About,
+};
 use domain::{
     handoff::{Attempt, Handoff, HandoffState},
     hint::Hint,
     ids::{AccountId, HandoffId, RetryId},
     integrator::HandoffEvent,
+    record::{Action, Subject},
     retry::{Candidate, RetryRefused, reopen_deadline},
 };
 use store::retries::{NewRetry, Progress};
@@ -73,6 +76,18 @@ impl Ledger {
                 finished_at: Some(now),
             };
             store::retries::update_progress(&mut change.tx, retry, done).await?;
+            let about = About {
+                subject: Subject::Handoff,
+                id: id.uuid(),
+                stores: &[opened.store_id],
+            };
+            let told = [
+                ("integrator", json!(opened.integrator_id)),
+                ("order", json!(opened.order_id)),
+                ("round", json!(opened.round)),
+            ];
+            let fields = told.map(|(name, value)| (name.to_owned(), value));
+            change.record_fields(about, Action::Retried, fields.into_iter().collect());
             change.hint(Hint::Handoffs {
                 integrator: opened.integrator_id,
             });

@@ -2,11 +2,14 @@
 
 use chrono::TimeDelta;
 
-use crate::{ChangeResult, CrashPoints, Ledger, Refusal, in_one_transaction};
+use serde_json::Map;
+
+use crate::{ChangeResult, CrashPoints, Ledger, Refusal, in_one_transaction, records::About};
 use domain::{
     hint::Hint,
     ids::{HandoffId, IntegratorId, StoreId},
     integrator::HandoffEvent,
+    record::{Action, Subject},
 };
 use store::handoffs::NewHandoff;
 
@@ -70,6 +73,12 @@ impl Ledger {
             };
             store::handoffs::insert(&mut change.tx, &[test]).await?;
             change.hint(Hint::Handoffs { integrator });
+            let about = About {
+                subject: Subject::Integrator,
+                id: integrator.uuid(),
+                stores: &[at],
+            };
+            change.record_fields(about, Action::Tested, Map::new());
             change.set_resource(id.uuid());
             Ok(id)
         })

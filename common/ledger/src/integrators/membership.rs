@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::IntegratorRefused;
+use serde_json::{Map, Value, json};
+
+use super::{IntegratorEdit, IntegratorRefused};
 use crate::{Change, ChangeResult};
 use domain::{ids::StoreId, integrator::Integrator};
 
@@ -28,18 +30,19 @@ pub(super) async fn check_open(
     }
 }
 
-/// Lets a locked integrator join and leave stores; returns its further ones. It stays with its first store, where a
+/// Lets a locked integrator join and leave stores; returns its further ones before and after. It stays with its first store, where a
 /// process of the release before, which knows no further ones, still finds it.
 pub(super) async fn edit_stores(
     change: &mut Change<'_>,
     integrator: &Integrator,
-    wanted: Option<&[StoreId]>,
-) -> ChangeResult<Vec<StoreId>, IntegratorRefused> {
+    edit: &IntegratorEdit,
+) -> ChangeResult<(Vec<StoreId>, Vec<StoreId>), IntegratorRefused> {
     let (id, first) = (integrator.id, integrator.store_id);
     let current = store::integrators::further_stores(&mut change.tx, &[id]).await?;
     let current: BTreeSet<StoreId> = current.into_iter().map(|(_, store)| store).collect();
-    let Some(wanted) = wanted else {
-        return Ok(current.into_iter().collect());
+    let before: Vec<StoreId> = current.iter().copied().collect();
+    let Some(wanted) = &edit.stores else {
+        return Ok((before.clone(), before));
     };
     let mut wanted: BTreeSet<StoreId> = wanted.iter().copied().collect();
     if !wanted.remove(&first) {
@@ -51,5 +54,13 @@ pub(super) async fn edit_stores(
     let now = change.now;
     store::integrators::join_stores(&mut change.tx, id, &joined, now).await?;
     store::integrators::leave_stores(&mut change.tx, id, &left, now).await?;
-    Ok(wanted.into_iter().collect())
+    Ok((before, wanted.into_iter().collect()))
+}
+
+/// Notes among the fields of a record which further stores an integrator had and has, if they differ.
+pub(super) fn note_stores(fields: &mut Map<String, Value>, from: &[StoreId], to: &[StoreId]) {
+    if from != to {
+        let stores = json!({"from": from, "to": to});
+        fields.insert("further_stores".to_owned(), stores);
+    }
 }

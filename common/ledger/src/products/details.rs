@@ -1,11 +1,14 @@
 //! Details of products: checked against the store's categories and the product's own image, and written.
 
-use super::{ProductEdit, ProductRefused, lock, write};
+use serde_json::{Map, Value, json};
+
+use super::{ProductEdit, ProductRefused, about, lock, write};
 use crate::{Change, ChangeResult, CrashPoints, Ledger, in_one_transaction, stores::set};
 use domain::{
     ids::{CategoryId, ImageId, ProductId},
     image::CleanImage,
     menu::{Details, Image, Placement},
+    record::{Action, difference},
     store::Product,
 };
 use store::images::StoredImage;
@@ -32,6 +35,8 @@ impl Ledger {
             details.image = Some(Image::Uploaded(image_id));
             store::products::details::write(&mut change.tx, id, &details).await?;
             write(change, &mut product).await?;
+            let image = Map::from_iter([("image".to_owned(), json!({"to": image_id}))]);
+            change.record_fields(about(&product), Action::Edited, image);
             Ok(product)
         })
     }
@@ -55,12 +60,13 @@ pub(super) async fn create(
     Ok(())
 }
 
-/// Writes the details of a locked product as edited; nothing is written if none of them differs.
+/// Writes the details of a locked product as edited; nothing is written if none of them differs. Returns those that do,
+/// as records show them.
 pub(super) async fn edit(
     change: &mut Change<'_>,
     product: &Product,
     edit: ProductEdit,
-) -> ChangeResult<(), ProductRefused> {
+) -> ChangeResult<Map<String, Value>, ProductRefused> {
     let before = store::products::details::get(&mut change.tx, product.id).await?;
     let mut after = before.clone();
     if let Some(categories) = edit.categories {
@@ -73,7 +79,7 @@ pub(super) async fn edit(
     set(&mut after.diets, edit.diets);
     set(&mut after.translations, edit.translations);
     if after == before {
-        return Ok(());
+        return Ok(Map::new());
     }
     if after.image != before.image {
         if let Some(Image::Uploaded(_)) = after.image {
@@ -82,7 +88,25 @@ pub(super) async fn edit(
         forget_image(change, &before).await?;
     }
     store::products::details::write(&mut change.tx, product.id, &after).await?;
-    Ok(())
+    Ok(difference(Some(&facts(&before)), &facts(&after)))
+}
+
+/// Returns details as records show them.
+fn facts(details: &Details) -> Value {
+    let places = details.categories.iter();
+    let places: Vec<_> = places
+        .map(|place| json!({"category_id": place.category_id, "position": place.position}))
+        .collect();
+    json!({
+        "categories": places,
+        "image": details.image.as_ref().map(|image| match image {
+            Image::At(url) => json!(url),
+            Image::Uploaded(id) => json!(id),
+        }),
+        "allergens": details.allergens,
+        "diets": details.diets,
+        "translations": details.translations,
+    })
 }
 
 /// Sorts places by category; a product is in a category once.

@@ -311,3 +311,97 @@ async fn edits_of_menus_keys_listeners_and_linked_accounts_are_recorded_too(hous
     let all = format!("{records:?}");
     assert!(!all.contains(&secret), "{all}");
 }
+
+#[each_database]
+async fn what_people_have_sent_again_or_tested_is_recorded_and_an_integrators_further_stores_too(
+    house: TestLedger,
+) {
+    let scene = Scene::new(&house).await;
+    let (ledger, sam) = (&house.ledger, person(&house, "sam"));
+    let kitchen = scene.kitchen().await;
+    let other = house.create_store().await;
+    let order = scene.order().await;
+    let claimed = scene.claim(&kitchen).await;
+    scene.staff_move(order.id, OrderStatus::Accepted).await;
+    scene.answers(&claimed, 422).await;
+    let handoff = claimed.handoff.id;
+    let address = std::net::IpAddr::from([192, 0, 2, 7]);
+    let by = sam.id.map(domain::ids::AccountId::from).unwrap();
+    let edit = IntegratorEdit {
+        stores: Some(vec![scene.store, other]),
+        ..IntegratorEdit::default()
+    };
+    let bulk = crate::handoffs::BulkRetryRequest {
+        filter: store::handoffs::HandoffFilter {
+            stores: Some(vec![scene.store]),
+            ..Default::default()
+        },
+        after: None,
+        per_s: None,
+        limit: 1,
+        dry_run: false,
+        by,
+    };
+    crate::actor::acting_from(sam.clone(), address, async {
+        ledger.retry_handoff(handoff, by).await.unwrap();
+        ledger.retry_handoffs(bulk).await.unwrap();
+        ledger
+            .test_integrator(kitchen.id, &[scene.store])
+            .await
+            .unwrap();
+        ledger
+            .edit_integrator(kitchen.id, None, edit)
+            .await
+            .unwrap();
+    })
+    .await;
+    let all = TrailFilter::default();
+    let mut found = ledger.audit_trail(&all, None, 10).await.unwrap().records;
+    found.reverse();
+    let done: Vec<_> = found
+        .iter()
+        .map(|one| (one.subject.as_str(), one.action.as_str()))
+        .collect();
+    assert_eq!(
+        done,
+        [
+            ("handoff", "retried"),
+            ("retry", "retried"),
+            ("integrator", "tested"),
+            ("integrator", "edited"),
+        ]
+    );
+    assert!(
+        found
+            .iter()
+            .all(|one| one.address.as_deref() == Some("192.0.2.7") && one.actor == sam)
+    );
+    assert_eq!(found[0].fields["round"], 2);
+    assert_eq!(found[3].fields["further_stores"]["to"], json!([other]));
+}
+
+#[each_database]
+async fn records_are_kept_as_long_as_the_setting_says(house: TestLedger) {
+    let (ledger, sam) = (&house.ledger, person(&house, "sam"));
+    let store = house.create_store().await;
+    let session = async |name: &str| {
+        let opened = ledger.open_session(store, name);
+        acting(sam.clone(), opened).await.unwrap();
+    };
+    session("Table 1").await;
+    house
+        .clock
+        .advance(std::time::Duration::from_secs(200 * 86_400));
+    session("Table 2").await;
+    ledger.prune().await.unwrap();
+    let all = TrailFilter::default();
+    let kept = ledger.audit_trail(&all, None, 10).await.unwrap().records;
+    assert_eq!(kept.len(), 2);
+    house
+        .clock
+        .advance(std::time::Duration::from_secs(166 * 86_400));
+    assert!(ledger.prune().await.unwrap() > 0);
+    let kept = ledger.audit_trail(&all, None, 10).await.unwrap().records;
+    let names: Vec<_> = kept.iter().map(|one| &one.fields["name"]["to"]).collect();
+    assert_eq!(names, ["Table 2"]);
+}

@@ -227,6 +227,20 @@ impl Retention {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct Audit {
+    pub retention_days: u32,
+}
+
+impl Audit {
+    /// Returns how long records are kept; `None`: for good.
+    #[must_use]
+    pub fn retention(&self) -> Option<TimeDelta> {
+        (self.retention_days > 0).then(|| TimeDelta::days(self.retention_days.into()))
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Callbacks {
     #[serde(rename = "tolerance_s", deserialize_with = "seconds")]
     pub tolerance: Duration,

@@ -137,6 +137,7 @@ pub fn ledger_settings(settings: &Settings, public_url: String) -> LedgerSetting
         max_pause: settings.worker.max_pause,
         stuck: settings.stuck.limits(),
         callback_tolerance: settings.callbacks.tolerance,
+        audit_retention: settings.audit.retention(),
         bounds: Bounds {
             order_text_bytes: limits.order_text_bytes,
             unfinished_orders_per_session: limits.unfinished_orders_per_session,

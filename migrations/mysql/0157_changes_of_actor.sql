@@ -1,0 +1,1 @@
+CREATE INDEX changes_of_actor ON changes (actor_id, id);

@@ -1,0 +1,1 @@
+ALTER TABLE changes ADD COLUMN address TEXT DEFAULT NULL; -- client address of the request, for IPv6 its /64; null if there was none or it was not noted then
