@@ -6,6 +6,7 @@ import "../shared/offline.js";
 import { LanguageChoice } from "../shared/parts.js";
 import { html, render, useEffect, useMemo, useState } from "../shared/ui.js";
 import { account, Gate, SignOut } from "../panel/gate.js";
+import { Audit } from "./audit.js";
 import { Callbacks } from "./callbacks.js";
 import { Failed } from "./failed.js";
 import { Hours } from "./hours.js";
@@ -21,9 +22,11 @@ import { Stuck } from "./stuck.js";
 import "./texts.js";
 import { Today } from "./today.js";
 
-const VIEWS = { today: Today, stuck: Stuck, failed: Failed, callbacks: Callbacks, orders: Orders, integrators: Integrators, menu: MenuEditor, hours: Hours, store: StoreSettings, people: People, keys: Keys };
+const VIEWS = { today: Today, stuck: Stuck, failed: Failed, callbacks: Callbacks, orders: Orders, integrators: Integrators, menu: MenuEditor, hours: Hours, store: StoreSettings, people: People, keys: Keys, audit: Audit };
 /** Views of one store; the others show all stores together if asked to. */
 const OF_ONE = ["orders", "menu", "hours", "store"];
+/** Views that managers do not have. */
+const OF_OPERATORS = ["audit"];
 
 /** Reads the view and what is looked at in it from the address: `#orders/ID`. */
 function place() {
@@ -37,7 +40,8 @@ function Board({ user, store, stores, onStore }) {
   const [isAll, setAll] = useState(stores.length > 1 && new URLSearchParams(location.search).get("store") === ALL);
   const together = useMemo(() => everywhere(stores), [stores]);
   const scope = isAll ? together : store;
-  const view = isAll && OF_ONE.includes(named) ? "today" : named;
+  const mayNot = (name) => (isAll && OF_ONE.includes(name)) || (user.role !== "operator" && OF_OPERATORS.includes(name));
+  const view = mayNot(named) ? "today" : named;
   const stats = usePoll(account, path("/stats", { store_id: scope.id }));
   const remember = (of, next, at = null) => history.replaceState(null, "", `/board?store=${of}#${next}${at ? `/${at}` : ""}`);
   const go = (next, { of = scope.id ?? ALL, at = null } = {}) => {
@@ -51,7 +55,7 @@ function Board({ user, store, stores, onStore }) {
     // On a phone the tabs are wider than the window.
     document.querySelector(".view[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
   }, [view]);
-  const tabs = Object.keys(VIEWS).filter((name) => !isAll || !OF_ONE.includes(name));
+  const tabs = Object.keys(VIEWS).filter((name) => !mayNot(name));
   return html`<div class="shell board">
     <a class="skip" href="#main">${t("panel.skip")}</a>
     <header class="top">

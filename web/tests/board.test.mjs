@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { said } from "../board/audit.js";
 import { roundTop } from "../board/chart.js";
 import { changes, statusMap } from "../board/integrator-form.js";
 import { priceOf } from "../board/menu-product.js";
@@ -20,6 +21,15 @@ test("a scale ends at a round number above the largest value, and its half is wh
     assert.equal(roundTop(largest), top, String(largest));
     assert.ok(Number.isInteger(roundTop(largest) / 2));
   }
+});
+
+test("a change is told in a few letters, and a secret by its name only", () => {
+  assert.equal(said("accept_within_s", { from: 600, to: 300 }), "accept within s: 600 → 300");
+  assert.equal(said("name", { from: null, to: "Table 1" }), "name:  → Table 1");
+  assert.equal(said("signing_secret", null), "signing_secret");
+  assert.equal(said("stock", { delta: 5, reason: "delivered", to: 9 }), "stock: {\"delta\":5,\"reason\":\"delivered\",\"to\":9}");
+  assert.equal(said("by", "phone"), "by: phone");
+  assert.equal(said("events", { from: [], to: "x".repeat(200) }).length, "events: ".length + 81);
 });
 
 test("the last hours begin later if older orders were not read", () => {
