@@ -6,6 +6,7 @@ mod audit;
 mod callbacks;
 mod categories;
 mod changes;
+mod customers;
 mod handoffs;
 mod integrators;
 mod listeners;
@@ -28,6 +29,7 @@ use self::{
     callbacks::{CallbackList, Callbacks},
     categories::Categories,
     changes::Changes,
+    customers::Customers,
     handoffs::{Handoffs, IntegratorTests, Messages, Retries, StuckList},
     integrators::Integrators,
     listeners::Listeners,
@@ -59,6 +61,7 @@ pub(crate) fn resources(state: &ApiState) -> impl OpenApi + use<> {
             Stats(state.clone()),
             Changes(state.clone()),
             AuditTrail(state.clone()),
+            Customers(state.clone()),
         ),
         (Callbacks(state.clone()), CallbackList(state.clone())),
         (

@@ -242,6 +242,16 @@ def create_api_key(world, case, places, body):
     body.pop("expires_at", None)
 
 
+def name_customer(world, case, places, body):
+    for field in ("account_id", "phone", "cursor"):
+        body.pop(field, None)
+    body["email"] = f"{uuid.uuid4().hex}@example.com"
+
+
+def get_erasure(world, case, places, body):
+    places["id"] = world.ask("POST", "/customers/erase", {"email": f"{uuid.uuid4().hex}@example.com"})["id"]
+
+
 def sign_in(world, case, places, body):
     body |= {"username": world.username, "password": world.password}
 
@@ -285,6 +295,9 @@ OPERATIONS = {
     ("POST", "/sessions"): open_session,
     ("POST", "/users"): create_user,
     ("POST", "/api-keys"): create_api_key,
+    ("POST", "/customers/export"): name_customer,
+    ("POST", "/customers/erase"): name_customer,
+    ("GET", "/customers/erasures/{id}"): get_erasure,
     ("POST", "/token"): sign_in,
     ("POST", "/token/refresh"): with_refresh_token,
     ("POST", "/token/revoke"): with_refresh_token,

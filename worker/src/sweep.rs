@@ -100,6 +100,7 @@ pub struct SweepCounts {
     pub rows_pruned: u64,
     pub orders_tallied: u64,
     pub retained: Retained,
+    pub orders_erased: u64,
 }
 
 impl Sweep {
@@ -155,6 +156,7 @@ impl Sweep {
             orders_tallied: self.tally_if_due().await,
             // After the tally, which keeps the counts of orders that are deleted.
             retained: self.retain_if_due().await,
+            orders_erased: self.erase(part).await,
         };
         self.count(&swept);
         self.set_gauges_if_due().await;
@@ -205,6 +207,14 @@ impl Sweep {
         let (matched, last) = ok_or_default("references", matched.await);
         self.memory.lock().matched_last = last;
         matched
+    }
+
+    /// Goes on with the erasing of persons' data. One worker does so, and the others now and then.
+    async fn erase(&self, part: Part) -> u64 {
+        if part.rank > 0 {
+            return 0;
+        }
+        ok_or_default("erasures", self.ledger.continue_erasures().await)
     }
 
     /// Returns the part of the work that this sweep takes: this worker's, and now and then the whole, in case that

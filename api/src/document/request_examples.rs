@@ -67,6 +67,7 @@ fn example(schema: &str) -> Option<Value> {
             "translations": {"de": {"name": "Milch"}},
         }),
         "OptionGroupPatch" => json!({"min": 1}),
+        "EraseCustomer" | "ExportCustomer" => json!({"phone": "+49 30 123456"}),
         "StockDelta" => json!({"delta": 12, "reason": "delivered"}),
         "NewSession" => json!({"store_id": STORE, "name": "Table 1"}),
         "CloseSession" => json!({"finish": true}),

@@ -105,6 +105,9 @@ fn example(operation: &str) -> Option<Value> {
         "list_order_events" => json!([orders::placed_event()]),
         "list_changes" => page([places::change()]),
         "list_audit_trail" => page([places::audit_entry()]),
+        "export_customer" => orders::export(),
+        "erase_customer" | "get_erasure" => places::erasure(),
+        "list_erasures" => page([places::erasure()]),
 
         "list_order_handoffs" => json!([handoffs::acknowledged()]),
         "get_handoff" => handoffs::acknowledged(),

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use domain::{
-    actor, api_key, delivery, handoff, integrator, menu, opening, order, record, session, status,
-    stuck, waiting,
+    actor, api_key, delivery, erasure, handoff, integrator, menu, opening, order, person, record,
+    session, status, stuck, waiting,
 };
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef, Registry},
@@ -102,6 +102,9 @@ wire_words! {
     SessionState = session::SessionState;
     ChangeSubject = record::Subject;
     ChangeAction = record::Action;
+    PersonKind = person::PersonKind;
+    ErasureState = erasure::ErasureState;
+    ErasureWaitsFor = erasure::WaitsFor;
     Day = opening::Day;
     Allergen = menu::Allergen;
     Diet = menu::Diet;

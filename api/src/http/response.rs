@@ -79,6 +79,7 @@ kinds! {
     RemovedOrder: SHOWN = 200 "The placed order is now cancelled." [CANCELLED_ETAG],
         EMPTY = 204 "The draft is deleted." [];
     QueuedTest: SHOWN = 202 "Queued. `GET /handoffs/{id}` shows the result." [OWN_LOCATION, REPLAYED_TEST];
+    StartedErasure: SHOWN = 202 "Stored. `GET /customers/erasures/{id}` shows how far it is." [OWN_LOCATION, REPLAYED];
     StoredCallback: SHOWN =
         202 "Stored. Callbacks are applied in order of receipt; whether this one changes the order is decided then." [];
 }

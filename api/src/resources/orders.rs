@@ -34,12 +34,12 @@ pub(crate) use self::{
     link::OrderLinks,
     list::OrderLists,
     times::OrderTimes,
-    view::GuestOrderView,
+    view::{GuestOrderView, OrderView},
 };
 use self::{
     request::{GuestsOrder, NewOrder, StatusChange},
     rights::{capacity, has_guest_key, hash_guest_key, order_for_integrator, visible_order},
-    view::{OrderView, check_if_match},
+    view::check_if_match,
 };
 use crate::{
     access::topic::Topic,

@@ -3,9 +3,11 @@
 use domain::account::Role;
 use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD, TRUST_TEST_PROXY, with_app_configured};
+use crate::app::{App, PASSWORD, TRUST_TEST_PROXY, with_app, with_app_configured};
 
 const AUDIT: &str = "/api/v1/audit";
+const ERASE: &str = "/api/v1/customers/erase";
+const EXPORT: &str = "/api/v1/customers/export";
 const HERE: &str = "203.0.113.7";
 
 async fn with_proxy<F: Future<Output = ()>>(body: impl FnOnce(App) -> F) {
@@ -179,6 +181,76 @@ async fn so_many_wrong_passwords_that_an_account_is_limited_are_in_the_trail_onc
                 .len(),
             1
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_is_exported_and_erased_by_operators_and_nobody_reads_who_it_was() {
+    with_app(async |app: App| {
+        let store = app.house.create_store().await;
+        let product = app.house.create_product(store).await;
+        let operator = app.signed_in("olga", Role::Operator, &[]).await;
+        let manager = app.signed_in("max", Role::Manager, &[store]).await;
+        let order = json!({
+            "store_id": store, "fulfilment": "pickup", "items": [{"product_id": product, "note": "for Zoe"}],
+            "customer": {"name": "Zoe", "phone": "+49 30 7771234"}, "user_note": "Zoe's birthday",
+        });
+        let order = app.post("/api/v1/orders", order).by(&manager).send().await.ok();
+        let path = format!("/api/v1/orders/{}", order["id"].as_str().unwrap());
+        let zoe = json!({"phone": "0049 30 7771234"});
+        for path in [EXPORT, ERASE] {
+            app.post(path, zoe.clone()).by(&manager).send().await.problem(403, "forbidden");
+            for wrong in [
+                json!({}),
+                json!({"phone": "+49 30 7771234", "email": "a@b.example"}),
+                json!({"phone": "call me"}),
+                json!({"email": "nobody"}),
+            ] {
+                let refused = app.post(path, wrong.clone()).by(&operator).send().await;
+                refused.problem(422, "validation_failed");
+                assert!(!refused.text.contains("7771234"), "{}", refused.text);
+            }
+        }
+        let exported = app.post(EXPORT, zoe.clone()).by(&operator).send().await.ok();
+        assert_eq!(exported["orders"][0]["order"]["customer"]["name"], "Zoe");
+        assert_eq!(exported["next_cursor"], Value::Null);
+
+        let erase = || app.post(ERASE, zoe.clone()).by(&operator).header("idempotency-key", "k");
+        let started = erase().send().await;
+        assert_eq!(started.status.as_u16(), 202);
+        let again = erase().send().await;
+        assert_eq!(again.json()["id"], started.json()["id"]);
+        assert_eq!(again.header("idempotency-replayed"), "true");
+        let progress = started.header("location").to_owned();
+        let sweep = async || {
+            let mut tx = app.house.db.begin().await.unwrap();
+            store::testing::run(&mut tx, "DELETE FROM outbox").await.unwrap();
+            tx.commit().await.unwrap();
+            app.house.clock.advance(std::time::Duration::from_secs(300));
+            app.house.ledger.continue_erasures().await.unwrap();
+            let operator = app.bearer(&app.state.ledger.credentials("olga").await.unwrap().unwrap().account);
+            app.get(&progress).by(&operator).send().await.ok()
+        };
+        let waits = sweep().await;
+        assert_eq!(waits["state"], "waiting");
+        assert_eq!(waits["waiting"], json!([{"order_id": order["id"], "waits_for": "order_end"}]));
+        let manager = app.bearer(&app.state.ledger.credentials("max").await.unwrap().unwrap().account);
+        app.ask("DELETE", &format!("{path}?reason=gone")).by(&manager).send().await.ok();
+        let done = sweep().await;
+        assert_eq!((&done["state"], &done["erased"]), (&json!("done"), &json!(1)));
+        let left = app.get(&path).by(&manager).send().await;
+        assert!(!left.text.contains("Zoe") && !left.text.contains("777"), "{}", left.text);
+        let left = left.ok();
+        assert_eq!((&left["status"], &left["total"]), (&json!("cancelled"), &order["total"]));
+
+        let operator = app.bearer(&app.state.ledger.credentials("olga").await.unwrap().unwrap().account);
+        let audit = app.get(&format!("{AUDIT}?subject=customer")).by(&operator).send().await;
+        assert!(!audit.text.contains("7771234"), "{}", audit.text);
+        let actions: Vec<Value> = audit.ok()["items"].as_array().unwrap().iter().map(|one| one["action"].clone()).collect();
+        assert_eq!(actions, ["erased", "erasure_requested", "exported"]);
+        let list = app.get("/api/v1/customers/erasures").by(&operator).send().await.ok();
+        assert_eq!(list["items"][0], done);
     })
     .await;
 }

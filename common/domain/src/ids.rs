@@ -76,6 +76,8 @@ ids! {
     AccountId,
     /// A record of a change by people.
     RecordId,
+    /// A request to erase a person's data.
+    ErasureId,
     OutboxId,
     /// A worker process, from its start to its end.
     WorkerId,

@@ -33,6 +33,10 @@ pub mod options;
 pub mod order;
 /// Passwords: their one form, and which of them are too easy.
 pub mod password;
+/// Persons whose data is asked for or erased.
+pub mod person;
+/// Requests to erase what is known of a person, and how far they are.
+pub mod erasure;
 /// Sessions: a table's open tab, and its code.
 pub mod session;
 /// The one table of an order's moves.

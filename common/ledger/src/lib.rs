@@ -54,6 +54,8 @@ pub mod epochs;
 pub mod events;
 /// The relay's side of the outbox.
 pub mod outbox;
+/// The data of persons: handed out to them, and erased.
+pub mod persons;
 /// Records of what people changed besides orders.
 pub mod records;
 /// The end of old orders: what is removed and deleted, and the archive.

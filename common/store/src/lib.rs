@@ -82,6 +82,8 @@ pub mod store_snapshot;
 
 /// Accounts, refresh tokens, tickets, sign-in failures.
 pub mod accounts;
+/// Requests to erase a person's data.
+pub mod erasures;
 /// Accounts as the verification service knows them.
 pub mod external_identities;
 /// Keys of requests that were done.

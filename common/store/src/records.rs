@@ -20,6 +20,7 @@ use domain::{
     record::Record,
 };
 
+pub(crate) use self::trail::read;
 pub use self::trail::{TrailFilter, TrailPage, trail};
 
 /// `SELECT` of a record's columns.

@@ -19,7 +19,7 @@ use platform::{chance::Chance, clock::Clock};
 use sqlx::{Connection, Executor, MySqlConnection};
 use uuid::Uuid;
 
-use crate::{Db, DbOptions, Result, Tx, migrate, on, stores};
+use crate::{Db, DbOptions, Result, Tx, fetch_all, migrate, on, statements::Statement, stores};
 
 /// Number of statements and commits of this process. A test that counts them must be the only one of its process.
 pub static STATEMENTS: AtomicU64 = AtomicU64::new(0);
@@ -198,6 +198,33 @@ pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
         .execute(conn)
         .await?
         .rows_affected()))
+}
+
+/// Returns every column of the database in which one of these texts is, as `table.column`.
+pub async fn columns_with(tx: &mut Tx, texts: &[&str]) -> Result<Vec<String>> {
+    let columns = tx.pick(
+        "SELECT CAST(table_name AS CHAR), CAST(column_name AS CHAR) FROM information_schema.columns \
+         WHERE table_schema = DATABASE() AND table_name <> '_sqlx_migrations'",
+        "SELECT t.name, c.name FROM sqlite_schema t JOIN pragma_table_info(t.name) c \
+         WHERE t.type = 'table' AND t.name <> '_sqlx_migrations'",
+    );
+    let columns: Vec<(String, String)> = fetch_all!(tx, columns);
+    let mut found = Vec::new();
+    for (table, column) in columns {
+        let sql = format!("SELECT COUNT(*) FROM {table} WHERE ");
+        let mut query = Statement::new(tx, sql);
+        let mut list = query.separated(" OR ");
+        for text in texts {
+            list.push(format!("INSTR({column}, "))
+                .push_bind_unseparated(*text)
+                .push_unseparated(") > 0");
+        }
+        let (rows,): (i64,) = query.fetch_one(tx).await?;
+        if rows > 0 {
+            found.push(format!("{table}.{column}"));
+        }
+    }
+    Ok(found)
 }
 
 /// Runs a body of `#[each_database(store)]` over SQLite.

@@ -4,7 +4,10 @@ use serde_json::{Value, json};
 
 use super::{
     super::request_examples::{OPTION, ORDER, PRODUCT, STORE},
-    at, euros, with_fields,
+    at, euros,
+    handoffs::INTEGRATOR,
+    places::ACCOUNT,
+    with_fields,
 };
 
 const ITEM: &str = "01980000-0000-7000-8000-000000000004";
@@ -32,6 +35,14 @@ pub(super) fn placed() -> Value {
         "delivery": null, "replaces": null,
         "created_at": at(PLACED), "placed_at": at(PLACED), "accepted_at": null, "ended_at": null,
         "updated_at": at(PLACED),
+    })
+}
+
+pub(super) fn export() -> Value {
+    json!({
+        "account": {"id": ACCOUNT, "username": "ada", "created_at": at("08:00:00.000000"), "disabled": false},
+        "orders": [{"order": placed(), "recipients": [INTEGRATOR]}],
+        "examined": 48_211, "next_cursor": null,
     })
 }
 

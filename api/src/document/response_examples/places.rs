@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use super::{
-    super::request_examples::{CATEGORY, OPTION, OPTION_GROUP, PRODUCT, STORE},
-    at, euros, with_fields,
+    super::request_examples::{CATEGORY, OPTION, OPTION_GROUP, ORDER, PRODUCT, STORE},
+    at, euros,
+    handoffs::INTEGRATOR,
+    with_fields,
 };
 
 pub(super) const ACCOUNT: &str = "01980000-0000-7000-8000-000000000008";
 const RECORD: &str = "01980000-0000-7000-8000-000000000009";
+const ERASURE: &str = "01980000-0000-7000-8000-00000000000c";
 const OPENED: &str = "08:00:00.000000";
 
 pub(super) fn store() -> Value {
@@ -39,6 +42,16 @@ pub(super) fn change() -> Value {
 
 pub(super) fn audit_entry() -> Value {
     with_fields(change(), json!({"address": "203.0.113.7"}))
+}
+
+pub(super) fn erasure() -> Value {
+    json!({
+        "id": ERASURE, "by": "phone", "state": "waiting", "requested_at": at(OPENED),
+        "requested_by": {"kind": "account", "id": ACCOUNT, "name": "ada", "role": "operator"},
+        "account_id": null, "examined": 48_211, "erased": 3,
+        "waiting": [{"order_id": ORDER, "waits_for": "order_end"}],
+        "recipients": [INTEGRATOR], "done_at": null,
+    })
 }
 
 pub(super) fn product() -> Value {

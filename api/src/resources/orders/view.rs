@@ -22,7 +22,7 @@ use super::{
 /// An order; it has the same form everywhere.
 #[derive(Debug, Object)]
 #[oai(rename = "Order")]
-pub(super) struct OrderView {
+pub(crate) struct OrderView {
     id: Uuid,
     /// Consecutive number within the store, for people.
     number: Option<i64>,
@@ -143,7 +143,7 @@ struct GuestDeliveryView {
 
 impl OrderView {
     /// Converts an order; `by` is the capacity in which the caller acts on it.
-    pub(super) fn of(order: &Order, by: Option<By>) -> Self {
+    pub(crate) fn of(order: &Order, by: Option<By>) -> Self {
         Self {
             id: order.id.uuid(),
             number: order.number,
