@@ -33,7 +33,8 @@ pub(crate) struct CommandLine {
 }
 
 const AFTER_HELP: &str = "\
-Settings: the compiled-in defaults, then --config FILE, then EXPEDITER__SECTION__KEY in the environment, then --set.
+Settings: the compiled-in defaults, then --config FILE, then EXPEDITER__SECTION__KEY in the environment (or
+EXPEDITER__SECTION__KEY_FILE, which names a file with the value), then --set.
 Exit codes: 0 success; 1 failure, or findings of the audit; 2 refused, with the reason on standard error.";
 
 #[derive(Debug, Subcommand)]

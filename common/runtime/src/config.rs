@@ -1,6 +1,8 @@
-//! Settings: the compiled-in `default.toml`, then a file, then the environment, then the command line.
+//! Settings: the compiled-in `default.toml`, then a file, then the environment and the files that it names, then the
+//! command line.
 
 mod check;
+mod files;
 mod layers;
 mod sections;
 mod started;
@@ -83,13 +85,12 @@ impl Settings {
         if let Some(path) = file {
             layers.add_file(path)?;
         }
-        for (name, value) in environment {
-            if let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) {
-                let key = key.to_lowercase().replace("__", ".");
-                let by = format!("environment variable {name}");
-                layers.add_value(&key, value, &by);
-            }
-        }
+        let variables = environment.iter().filter_map(|(name, value)| {
+            let key = name.strip_prefix(ENVIRONMENT_PREFIX)?;
+            let key = key.to_lowercase().replace("__", ".");
+            Some((key, name.as_str(), value.as_str()))
+        });
+        layers.add_environment(&variables.collect::<Vec<_>>());
         layers.add_overrides(overrides);
         layers.settings()
     }
@@ -100,6 +101,12 @@ impl Settings {
         layers.add_overrides(overrides);
         layers.settings()
     }
+}
+
+/// Returns the name of the environment variable that holds a setting.
+pub(crate) fn variable(key: &str) -> String {
+    let name = key.to_uppercase().replace('.', "__");
+    format!("{ENVIRONMENT_PREFIX}{name}")
 }
 
 /// Returns a secret from the environment that is no setting, such as the token of a caller; `None` if it is not set.

@@ -4,11 +4,14 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
+use zeroize::Zeroizing;
 
-use super::{DEFAULT_TOML, Problem, Settings, SettingsError, check};
+use super::{DEFAULT_TOML, Problem, Settings, SettingsError, check, files, variable};
 
 /// Maximum number of letters by which a key may differ from the one that it is taken for.
 const MAX_SLIPS: usize = 3;
+/// Ends the name of a variable that names the file with a value.
+const FILE: &str = "_file";
 
 pub(super) struct Layers {
     /// The defaults, which contain every known key.
@@ -16,6 +19,8 @@ pub(super) struct Layers {
     merged: Table,
     /// The source of every key that is not a default.
     sources: BTreeMap<String, String>,
+    /// The contents of files that are values, by key.
+    contents: BTreeMap<String, Zeroizing<String>>,
     problems: Vec<Problem>,
 }
 
@@ -26,6 +31,7 @@ impl Layers {
             merged: known.clone(),
             known,
             sources: BTreeMap::new(),
+            contents: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -52,9 +58,61 @@ impl Layers {
         }
     }
 
+    /// Adds the variables of the environment, as `section.key`: first values, then files with values.
+    pub(super) fn add_environment(&mut self, variables: &[(String, &str, &str)]) {
+        let by = |name: &str| format!("environment variable {name}");
+        let mut in_files = Vec::new();
+        for (key, name, value) in variables {
+            match self.key_of_file(key) {
+                Some(of) => in_files.push((of.to_owned(), by(name), value)),
+                None => self.add_value(key, value, &by(name)),
+            }
+        }
+        let names: Vec<String> = variables.iter().map(|(_, name, _)| by(name)).collect();
+        for (key, source, path) in in_files {
+            let other = self.sources.get(&key).filter(|it| names.contains(it));
+            if let Some(other) = other {
+                let what = format!("is set by {other} too: use one of the two");
+                self.problems.push(Problem { key, what, source });
+                continue;
+            }
+            match files::read(path) {
+                Ok(content) => self.add_content(key, content, &source),
+                Err(what) => self.problems.push(Problem { key, what, source }),
+            }
+        }
+    }
+
+    /// Returns the setting whose value is in the file that a variable names. A name that is a setting itself, such as
+    /// `broker.ca_file`, is that setting.
+    fn key_of_file<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let of = key.strip_suffix(FILE)?;
+        let is_setting = |key| self.default_of(key).is_some();
+        (is_setting(of) && !is_setting(key)).then_some(of)
+    }
+
+    /// Adds a value from a file. A text is taken as it is, with its spaces and quotes.
+    fn add_content(&mut self, key: String, content: Zeroizing<String>, source: &str) {
+        let as_it_is = || Value::String(content.as_str().to_owned());
+        let value = match self.default_of(&key) {
+            Some(Value::String(_)) => as_it_is(),
+            default => match value_of(&content, default) {
+                // Its keys would be told as unknown ones.
+                Value::Table(_) => as_it_is(),
+                value => value,
+            },
+        };
+        self.add_nested(&key, value, source);
+        self.contents.insert(key, content);
+    }
+
     /// Adds one value from the environment or the command line: `key` is `section.key`.
     pub(super) fn add_value(&mut self, key: &str, value: &str, source: &str) {
         let value = value_of(value, self.default_of(key));
+        self.add_nested(key, value, source);
+    }
+
+    fn add_nested(&mut self, key: &str, value: Value, source: &str) {
         let nested = key.rsplit('.').fold(value, |inner, part| {
             Value::Table(Table::from_iter([(part.to_owned(), inner)]))
         });
@@ -81,9 +139,12 @@ impl Layers {
         merge(&mut self.merged, layer);
     }
 
+    /// Returns the default of a setting; `None` for what is none, such as a section.
     fn default_of(&self, key: &str) -> Option<&Value> {
-        let (section, name) = key.split_once('.')?;
-        self.known.get(section)?.as_table()?.get(name)
+        let (section, name) = key.rsplit_once('.')?;
+        let mut parts = section.split('.');
+        let table = parts.try_fold(&self.known, |table, part| table.get(part)?.as_table())?;
+        table.get(name).filter(|value| !value.is_table())
     }
 
     fn unknown_key(&self, key: &str) -> Option<String> {
@@ -91,16 +152,11 @@ impl Layers {
         if known.iter().any(|known| known == key) {
             return None;
         }
-        let distance = |known: &&String| strsim::damerau_levenshtein(known, key);
-        let name = key.rsplit('.').next().unwrap_or(key);
-        // The right name in a wrong section, or a slip of the finger.
-        let meant = known
-            .iter()
-            .filter(|known| known.rsplit('.').next() == Some(name))
-            .min_by_key(distance)
-            .or_else(|| known.iter().min_by_key(distance))
-            .filter(|known| known.rsplit('.').next() == Some(name) || distance(known) <= MAX_SLIPS);
-        Some(match meant {
+        let in_file = || {
+            let of = meant(&known, key.strip_suffix(FILE)?)?;
+            Some(format!("the environment variable {}_FILE", variable(of)))
+        };
+        Some(match meant(&known, key).cloned().or_else(in_file) {
             Some(meant) => format!("is an unknown key; did you mean {meant}?"),
             None => "is an unknown key".to_owned(),
         })
@@ -127,6 +183,10 @@ impl Layers {
     }
 
     fn problem(&mut self, key: String, what: String) {
+        let what = match self.contents.get(&key) {
+            Some(content) => files::without(content, what),
+            None => what,
+        };
         let source = self
             .sources
             .get(&key)
@@ -197,6 +257,18 @@ impl Layers {
         }
         None
     }
+}
+
+/// Returns the known key that a wrong one is taken for: the right name in a wrong section, or a slip of the finger.
+fn meant<'k>(known: &'k [String], key: &str) -> Option<&'k String> {
+    let distance = |known: &&String| strsim::damerau_levenshtein(known, key);
+    let name = key.rsplit('.').next().unwrap_or(key);
+    known
+        .iter()
+        .filter(|known| known.rsplit('.').next() == Some(name))
+        .min_by_key(distance)
+        .or_else(|| known.iter().min_by_key(distance))
+        .filter(|known| known.rsplit('.').next() == Some(name) || distance(known) <= MAX_SLIPS)
 }
 
 /// Returns the value of a text from the environment or the command line: a TOML value, or the text itself. A text may look

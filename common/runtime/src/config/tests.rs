@@ -1,5 +1,7 @@
 //! Tests of loading and checking settings.
 
+mod files; // values in files
+
 use super::{layers::leaves, *};
 use platform::chance::Chance;
 

@@ -8,7 +8,8 @@ use super::Refusal;
 use crate::config::Settings;
 
 pub(super) const AFTER_HELP: &str = "\
-Settings: the compiled-in defaults, then --config FILE, then EXPEDITER__SECTION__KEY in the environment, then --set.
+Settings: the compiled-in defaults, then --config FILE, then EXPEDITER__SECTION__KEY in the environment (or
+EXPEDITER__SECTION__KEY_FILE, which names a file with the value), then --set.
 Exit codes: 0 stopped gracefully; 1 failed; 2 refused to start, with the reason on standard error.";
 
 // To be flattened into a command line. Not a doc comment: clap would show that in place of the program's description.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    config::SettingsError,
+    config::{self, SettingsError},
     keys::KeysError,
     listen::{self, ListenError, NoDelayAcceptor},
     telemetry::TelemetryError,
@@ -24,8 +24,8 @@ pub enum Refusal {
     Settings(#[from] SettingsError),
     #[error(
         "{key} is a secret, and everyone on this machine can read a command line: set it in a file (--config), \
-         or in the environment variable {}",
-        environment_name(key)
+         in the environment variable {name}, or in a file that {name}_FILE names",
+        name = config::variable(key)
     )]
     SecretOnCommandLine { key: String },
     #[error(
@@ -92,8 +92,4 @@ pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<NoDelayA
 pub fn print_refusal(program: &str, refusal: &dyn Display) {
     // A closed standard error is ignored: there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{program}: {refusal}");
-}
-
-fn environment_name(key: &str) -> String {
-    format!("EXPEDITER__{}", key.to_uppercase().replace('.', "__"))
 }
