@@ -57,6 +57,11 @@ pub(crate) enum Command {
     ///
     /// Works whether or not an expediter is running on it. docs/operations.md says when it is needed.
     NewEpoch,
+    /// Encrypt stored secrets again with the newest encryption key, after a rotation
+    ///
+    /// Works whether or not an expediter is running on it, and may be stopped and run again. docs/operations.md says when
+    /// it is needed.
+    Reseal,
     /// Create an operator account in the database and print its password
     ///
     /// Same as create-user NAME --role operator.

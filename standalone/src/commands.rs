@@ -16,6 +16,7 @@ pub(crate) mod new_epoch;
 pub(crate) mod openapi;
 mod remote;
 pub(crate) mod replay;
+pub(crate) mod reseal;
 pub(crate) mod trigger;
 
 use std::{

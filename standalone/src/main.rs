@@ -42,6 +42,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
         Some(Command::Audit) => commands::audit::audit(&settings).await,
         Some(Command::Archive(options)) => commands::archive::archive(&settings, options).await,
         Some(Command::Migrate) => commands::migrate::migrate(&settings).await,
+        Some(Command::Reseal) => commands::reseal::reseal(&settings).await,
         Some(Command::NewEpoch) => commands::new_epoch::begin(&settings).await,
         Some(Command::Operator { username }) => {
             commands::create_user::make_operator(&settings, username).await

@@ -6,6 +6,8 @@
 mod archive; // files of ended orders
 #[path = "commands/private_data.rs"]
 mod private_data; // files that nobody else may read
+#[path = "commands/rotation.rs"]
+mod rotation; // new keys
 
 use std::{
     fs,

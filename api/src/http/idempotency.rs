@@ -55,10 +55,12 @@ impl IdempotencyKey {
             return Err(Problem::invalid_field("Idempotency-Key", detail));
         }
         let asked = format!("{}\n{}", self.operation, body.to_json_string());
+        let keys = &state.keys.fingerprint;
         Ok(Some(Idempotency {
             owner,
             key,
-            fingerprint: state.keys.fingerprint.sign(asked.as_bytes()),
+            fingerprint: keys.sign(asked.as_bytes()),
+            other_fingerprints: keys.signatures(asked.as_bytes()).skip(1).collect(),
         }))
     }
 }

@@ -13,7 +13,7 @@ use ledger::{
     accounts::NewAccount,
     testing::{TestLedger, fixtures::new_account, on_sqlite},
 };
-use platform::metrics::Metrics;
+use platform::{metrics::Metrics, secrets::Keys};
 use poem::{Endpoint, EndpointExt, Request, Response, Route, endpoint::BoxEndpoint};
 use runtime::config::Settings;
 use serde_json::Value;
@@ -120,7 +120,12 @@ pub(crate) struct Ask<'a> {
 impl App {
     /// Returns the API of a second process with the same database.
     pub(crate) fn another(&self) -> Self {
-        let (keys, metrics) = (Arc::clone(&self.state.keys), Metrics::new());
+        self.another_with_keys(Keys::clone(&self.state.keys))
+    }
+
+    /// Returns the API of a second process with other keys.
+    pub(crate) fn another_with_keys(&self, keys: Keys) -> Self {
+        let (keys, metrics) = (Arc::new(keys), Metrics::new());
         let settings = Arc::clone(&self.state.settings);
         let state = ApiState::new(self.house.ledger.clone(), keys, settings, metrics);
         let endpoint = api::routes(&state).with(Front::new(&state)).boxed();

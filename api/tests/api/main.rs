@@ -34,6 +34,7 @@ mod problems;
 mod products;
 mod queries;
 mod retries;
+mod rotation;
 mod sessions;
 mod stores;
 mod tokens;

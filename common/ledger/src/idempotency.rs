@@ -21,6 +21,15 @@ pub struct Idempotency {
     pub key: String,
     /// Hash of the request: the same key with another one is refused.
     pub fingerprint: [u8; 32],
+    /// The request's hashes by other keys of ours: while these are rotated, another process may have written one.
+    pub other_fingerprints: Vec<[u8; 32]>,
+}
+
+impl Idempotency {
+    /// Returns true if a stored fingerprint is that of this request.
+    pub(crate) fn is_of(&self, stored: &[u8; 32]) -> bool {
+        self.fingerprint == *stored || self.other_fingerprints.contains(stored)
+    }
 }
 
 /// Result of a request with a key.
@@ -64,7 +73,7 @@ impl Ledger {
         let known = store::idempotency::find(&mut tx, &[wanted]).await?;
         let known = known.first();
         Ok(known
-            .filter(|known| known.fingerprint == key.fingerprint)
+            .filter(|known| key.is_of(&known.fingerprint))
             .map(|known| known.resource_id))
     }
 }
@@ -167,7 +176,7 @@ pub(crate) async fn take_idempotency_key<'l>(
     let wanted = (request.key.owner, request.key.key.as_str());
     let known = store::idempotency::find(&mut change.tx, &[wanted]).await?;
     match known.first() {
-        Some(known) if known.fingerprint == request.key.fingerprint => {
+        Some(known) if request.key.is_of(&known.fingerprint) => {
             Err(Failure::AlreadyDone(known.resource_id))
         }
         Some(_) => Err(Failure::KeyReused),

@@ -98,7 +98,7 @@ pub use wake::{NoWake, OutboxRow, Wake};
 
 use chrono::TimeDelta;
 use domain::stuck::StuckLimits;
-use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKey};
+use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKeys};
 use store::Db;
 
 /// Result of a read, or of a change that can't be refused.
@@ -188,7 +188,7 @@ pub struct LedgerParts {
     pub clock: Clock,
     pub chance: Chance,
     /// Encrypts integrators' secrets at rest.
-    pub sealing: Arc<SealingKey>,
+    pub sealing: Arc<SealingKeys>,
     pub wake: Arc<dyn Wake>,
     pub metrics: Arc<Metrics>,
     pub settings: LedgerSettings,

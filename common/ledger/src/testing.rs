@@ -17,7 +17,11 @@ use domain::{
     store::{Contact, Store},
     stuck::StuckLimits,
 };
-use platform::{chance::Chance, clock::Clock, secrets::Keys};
+use platform::{
+    chance::Chance,
+    clock::Clock,
+    secrets::{Keys, SealingKeys},
+};
 pub use store::testing::{FreshDb, TEST_TIMEOUT, environment, fresh_mysql, fresh_sqlite, noon};
 use store::{
     Db,
@@ -66,6 +70,20 @@ impl TestLedger {
         ledger_with(&self.db, &self.clock, wake, roomy())
     }
 
+    /// Creates another ledger over the same database, as a process with other keys would.
+    #[must_use]
+    pub fn ledger_with_keys(&self, keys: &Keys) -> Ledger {
+        let (wake, sealing) = (Arc::new(self.woken.clone()), keys.encryption.clone());
+        ledger_of(
+            sealing,
+            &self.db,
+            &self.clock,
+            wake,
+            roomy(),
+            Limits::default(),
+        )
+    }
+
     /// Creates another ledger over the same database with other bounds.
     #[must_use]
     pub fn ledger_with_bounds(&self, change: impl FnOnce(&mut Bounds)) -> Ledger {
@@ -83,7 +101,8 @@ impl TestLedger {
     /// Does the same with its own [`Wake`].
     #[must_use]
     pub fn ledger_with_wake_and_retention(&self, wake: Arc<dyn Wake>, limits: Limits) -> Ledger {
-        ledger_of(&self.db, &self.clock, wake, roomy(), limits)
+        let sealing = Keys::seeded(1).encryption;
+        ledger_of(sealing, &self.db, &self.clock, wake, roomy(), limits)
     }
 
     /// Creates a product that never runs out and costs 2.50.
@@ -168,12 +187,14 @@ fn roomy() -> Bounds {
     }
 }
 
-/// Creates a ledger with the system's `Chance`, because two ledgers over one database must not draw the same ids.
 fn ledger_with(db: &Db, clock: &Clock, wake: Arc<dyn Wake>, bounds: Bounds) -> Ledger {
-    ledger_of(db, clock, wake, bounds, Limits::default())
+    let sealing = Keys::seeded(1).encryption;
+    ledger_of(sealing, db, clock, wake, bounds, Limits::default())
 }
 
+/// Creates a ledger with the system's `Chance`, because two ledgers over one database must not draw the same ids.
 fn ledger_of(
+    sealing: SealingKeys,
     db: &Db,
     clock: &Clock,
     wake: Arc<dyn Wake>,
@@ -184,7 +205,7 @@ fn ledger_of(
         db: db.clone(),
         clock: clock.clone(),
         chance: Chance::system(),
-        sealing: Arc::new(Keys::seeded(1).encryption),
+        sealing: Arc::new(sealing),
         wake,
         metrics: platform::metrics::Metrics::new(),
         settings: LedgerSettings {

@@ -14,55 +14,93 @@ use crate::chance::Chance;
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// Encrypts integrators' secrets in the database.
-    pub encryption: SealingKey,
+    pub encryption: SealingKeys,
     /// Signs access tokens.
-    pub jwt: SigningKey,
+    pub jwt: SigningKeys,
     /// Turns a credential (a password, a token) into the key of an in-memory cache, so that the cache holds no secret.
     pub cache: SigningKey,
     /// Computes the fingerprint of a request with an idempotency key. A password in it cannot be guessed from that.
-    pub fingerprint: SigningKey,
+    pub fingerprint: SigningKeys,
     /// Signs the links to one order's status page.
-    pub links: SigningKey,
+    pub links: SigningKeys,
 }
 
 impl Keys {
     /// Returns the keys that belong to the seed, for tests.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        let chance = Chance::seeded(seed);
-        Self::new(&chance.bytes(), &chance.bytes())
+        let (encryption, jwt) = seeded(seed);
+        Self::new(&encryption, &jwt)
+    }
+
+    /// Returns the keys of the first seed, beside which those of the others open and verify, for tests.
+    #[must_use]
+    pub fn seeded_beside(seed: u64, previous: &[u64]) -> Self {
+        let (encryption, jwt): (Vec<_>, Vec<_>) = previous.iter().map(|one| seeded(*one)).unzip();
+        Self::seeded(seed).beside(&encryption, &jwt)
     }
 
     /// The other keys are derived from these two.
     #[must_use]
     pub fn new(encryption: &[u8; 32], jwt: &[u8; 32]) -> Self {
-        let jwt_key = SigningKey::new(jwt);
-        let cache = Zeroizing::new(jwt_key.sign(b"expediter cache key 1"));
-        let fingerprint = Zeroizing::new(jwt_key.sign(b"expediter fingerprint key 1"));
-        let links = Zeroizing::new(jwt_key.sign(b"expediter link key 1"));
+        let jwt = SigningKey::new(jwt);
         Self {
-            encryption: SealingKey::new(encryption),
-            cache: SigningKey::new(cache.as_slice()),
-            fingerprint: SigningKey::new(fingerprint.as_slice()),
-            links: SigningKey::new(links.as_slice()),
-            jwt: jwt_key,
+            encryption: SealingKeys {
+                newest: sealing_key(encryption),
+                previous: Vec::new(),
+            },
+            cache: jwt.derived(b"expediter cache key 1"),
+            fingerprint: SigningKeys::of(jwt.derived(b"expediter fingerprint key 1")),
+            links: SigningKeys::of(jwt.derived(b"expediter link key 1")),
+            jwt: SigningKeys::of(jwt),
         }
+    }
+
+    /// Adds keys that open and verify, and neither seal nor sign: those that a rotation replaces, and before it the next
+    /// ones.
+    #[must_use]
+    pub fn beside(
+        mut self,
+        encryption: &[Zeroizing<[u8; 32]>],
+        jwt: &[Zeroizing<[u8; 32]>],
+    ) -> Self {
+        let encryption = encryption.iter().map(|key| sealing_key(key));
+        self.encryption.previous.extend(encryption);
+        for key in jwt {
+            let other = Self::new(&[0; 32], key);
+            self.fingerprint.previous.push(other.fingerprint.newest);
+            self.links.previous.push(other.links.newest);
+            self.jwt.previous.push(other.jwt.newest);
+        }
+        self
     }
 }
 
-/// AES-256-GCM key for secrets in the database. Format: version byte, 12-byte nonce, ciphertext with its tag.
-#[derive(Clone)]
-pub struct SealingKey(LessSafeKey);
+fn seeded(seed: u64) -> (Zeroizing<[u8; 32]>, Zeroizing<[u8; 32]>) {
+    let chance = Chance::seeded(seed);
+    (
+        Zeroizing::new(chance.bytes()),
+        Zeroizing::new(chance.bytes()),
+    )
+}
 
-/// The only version so far; a rotation gives the next key the next byte.
+/// AES-256-GCM keys for secrets in the database: the newest seals, and each opens. Format: version byte, 12-byte nonce,
+/// ciphertext with its tag. The tag tells which key fits, so that the format names none.
+#[derive(Clone)]
+pub struct SealingKeys {
+    newest: LessSafeKey,
+    previous: Vec<LessSafeKey>,
+}
+
+/// The only version so far. A rotation leaves it as it is: processes of an older release read what is sealed anew.
 const VERSION: u8 = 1;
 
-impl SealingKey {
-    fn new(key: &[u8; 32]) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, key).expect("AES-256 takes 32 bytes");
-        Self(LessSafeKey::new(key))
-    }
+fn sealing_key(key: &[u8; 32]) -> LessSafeKey {
+    let key = UnboundKey::new(&AES_256_GCM, key).expect("AES-256 takes 32 bytes");
+    LessSafeKey::new(key)
+}
 
+impl SealingKeys {
     /// Encrypts a secret. The row's id is authenticated with it: copied to another row, the secret cannot be decrypted.
     #[must_use]
     pub fn seal(&self, chance: &Chance, row: Uuid, secret: &[u8]) -> Vec<u8> {
@@ -72,7 +110,7 @@ impl SealingKey {
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(secret);
         let tag = self
-            .0
+            .newest
             .seal_in_place_separate_tag(
                 Nonce::assume_unique_for_key(nonce),
                 associated(row),
@@ -84,29 +122,66 @@ impl SealingKey {
     }
 
     pub fn open(&self, row: Uuid, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
-        let [VERSION, rest @ ..] = sealed else {
-            return Err(DecryptError);
-        };
-        let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(DecryptError)?;
-        let mut opened = Zeroizing::new(ciphertext.to_vec());
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = self
-            .0
-            .open_in_place(nonce, associated(row), &mut opened)
-            .map_err(|_| DecryptError)?
-            .len();
-        opened.truncate(length);
-        Ok(opened)
+        self.opened(row, sealed).map(|(opened, _)| opened)
     }
+
+    /// Seals a secret again with the newest key; `None` if that key has sealed it.
+    pub fn reseal(
+        &self,
+        chance: &Chance,
+        row: Uuid,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, DecryptError> {
+        let (opened, by_newest) = self.opened(row, sealed)?;
+        Ok((!by_newest).then(|| self.seal(chance, row, &opened)))
+    }
+
+    #[must_use]
+    pub fn has_previous(&self) -> bool {
+        !self.previous.is_empty()
+    }
+
+    /// Returns true if the newest key has sealed it.
+    pub fn is_newest(&self, row: Uuid, sealed: &[u8]) -> Result<bool, DecryptError> {
+        self.opened(row, sealed).map(|(_, by_newest)| by_newest)
+    }
+
+    fn opened(&self, row: Uuid, sealed: &[u8]) -> Result<(Zeroizing<Vec<u8>>, bool), DecryptError> {
+        let by_newest = opened_with(&self.newest, row, sealed).map(|opened| (opened, true));
+        by_newest.or_else(|error| {
+            let mut previous = self.previous.iter();
+            let opened = previous.find_map(|key| opened_with(key, row, sealed).ok());
+            opened.map(|opened| (opened, false)).ok_or(error)
+        })
+    }
+}
+
+fn opened_with(
+    key: &LessSafeKey,
+    row: Uuid,
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, DecryptError> {
+    let [VERSION, rest @ ..] = sealed else {
+        return Err(DecryptError);
+    };
+    let (nonce, ciphertext) = rest.split_first_chunk::<NONCE_LEN>().ok_or(DecryptError)?;
+    let mut opened = Zeroizing::new(ciphertext.to_vec());
+    let nonce = Nonce::assume_unique_for_key(*nonce);
+    let length = key
+        .open_in_place(nonce, associated(row), &mut opened)
+        .map_err(|_| DecryptError)?
+        .len();
+    opened.truncate(length);
+    Ok(opened)
 }
 
 fn associated(row: Uuid) -> Aad<[u8; 16]> {
     Aad::from(row.into_bytes())
 }
 
-impl std::fmt::Debug for SealingKey {
+impl std::fmt::Debug for SealingKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SealingKey(***)")
+        f.write_str("SealingKeys(***)")
     }
 }
 
@@ -137,11 +212,48 @@ impl SigningKey {
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         hmac::verify(&self.0, message, signature).is_ok()
     }
+
+    fn derived(&self, purpose: &[u8]) -> Self {
+        Self::new(Zeroizing::new(self.sign(purpose)).as_slice())
+    }
 }
 
 impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SigningKey(***)")
+    }
+}
+
+/// HMAC-SHA256 keys of one purpose: the newest signs, and each verifies.
+#[derive(Clone)]
+pub struct SigningKeys {
+    newest: SigningKey,
+    previous: Vec<SigningKey>,
+}
+
+impl SigningKeys {
+    fn of(newest: SigningKey) -> Self {
+        Self {
+            newest,
+            previous: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> [u8; 32] {
+        self.newest.sign(message)
+    }
+
+    /// Returns the signatures by all keys, that by the newest first.
+    pub fn signatures<'k>(&'k self, message: &'k [u8]) -> impl Iterator<Item = [u8; 32]> + 'k {
+        let all = std::iter::once(&self.newest).chain(&self.previous);
+        all.map(|key| key.sign(message))
+    }
+}
+
+impl std::fmt::Debug for SigningKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SigningKeys(***)")
     }
 }
 
@@ -205,6 +317,57 @@ mod tests {
     }
 
     #[test]
+    fn half_of_a_rotation_opens_and_verifies_what_the_other_half_made() {
+        // All hold the old key, then some know of the new one, then some use it, and in the end it is alone.
+        let phases = [
+            Keys::seeded(1),
+            Keys::seeded_beside(1, &[2]),
+            Keys::seeded_beside(2, &[1]),
+            Keys::seeded(2),
+        ];
+        let (chance, row) = (Chance::seeded(3), Uuid::from_u128(7));
+        for (at, one) in phases.iter().enumerate() {
+            let sealed = one.encryption.seal(&chance, row, b"whsec_x");
+            for (other_at, other) in phases.iter().enumerate() {
+                let near = at.abs_diff(other_at) <= 1;
+                let opened = other.encryption.open(row, &sealed);
+                let opens = opened.is_ok_and(|opened| opened.as_slice() == b"whsec_x");
+                assert!(opens || !near, "{other_at} cannot open what {at} sealed");
+                for (mine, theirs) in [
+                    (&one.jwt, &other.jwt),
+                    (&one.fingerprint, &other.fingerprint),
+                    (&one.links, &other.links),
+                ] {
+                    let mut right = theirs.signatures(b"a");
+                    let verifies = right.any(|signature| signature == mine.sign(b"a"));
+                    assert!(verifies || !near, "{other_at} refuses what {at} signed");
+                }
+            }
+        }
+        let (first, last) = (&phases[0], &phases[3]);
+        let sealed = first.encryption.seal(&chance, row, b"whsec_x");
+        assert_eq!(last.encryption.open(row, &sealed), Err(DecryptError));
+        assert_ne!(first.jwt.sign(b"a"), last.jwt.sign(b"a"));
+    }
+
+    #[test]
+    fn only_a_secret_of_a_previous_key_is_sealed_again() {
+        let (old, both) = (Keys::seeded(1), Keys::seeded_beside(2, &[1, 3]));
+        let (chance, row) = (Chance::seeded(3), Uuid::from_u128(7));
+        let sealed = old.encryption.seal(&chance, row, b"whsec_x");
+        assert_eq!(both.encryption.is_newest(row, &sealed), Ok(false));
+        let again = both.encryption.reseal(&chance, row, &sealed);
+        let again = again.unwrap().expect("the old key sealed it");
+        let alone = Keys::seeded(2).encryption;
+        assert_eq!(alone.open(row, &again).unwrap().as_slice(), b"whsec_x");
+        assert_eq!(both.encryption.is_newest(row, &again), Ok(true));
+        assert_eq!(both.encryption.reseal(&chance, row, &again), Ok(None));
+        let strange = Keys::seeded(4).encryption.seal(&chance, row, b"x");
+        let refused = both.encryption.reseal(&chance, row, &strange);
+        assert_eq!(refused, Err(DecryptError));
+    }
+
+    #[test]
     fn the_same_secret_never_looks_the_same_twice() {
         let (keys, chance) = (Keys::seeded(1), Chance::seeded(2));
         let seal = || keys.encryption.seal(&chance, Uuid::nil(), b"secret");
@@ -215,8 +378,8 @@ mod tests {
     fn keys_never_print() {
         assert_eq!(
             format!("{:?}", Keys::seeded(1)),
-            "Keys { encryption: SealingKey(***), jwt: SigningKey(***), cache: SigningKey(***), \
-             fingerprint: SigningKey(***), links: SigningKey(***) }"
+            "Keys { encryption: SealingKeys(***), jwt: SigningKeys(***), cache: SigningKey(***), \
+             fingerprint: SigningKeys(***), links: SigningKeys(***) }"
         );
     }
 

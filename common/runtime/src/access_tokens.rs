@@ -12,7 +12,7 @@ use jsonwebtoken::{
 use parking_lot::Mutex;
 use platform::{
     clock::Clock,
-    secrets::{SigningKey, sha256},
+    secrets::{SigningKeys, sha256},
 };
 use ring::hmac;
 use serde::{Deserialize, Serialize};
@@ -22,15 +22,15 @@ const AUDIENCE: &str = "expediter";
 /// Maximum number of verified tokens that are remembered, about 1 MiB.
 const MAX_VERIFIED: usize = 10_000;
 
-/// Issues access tokens, and checks them: all processes share the key.
+/// Issues access tokens, and checks them: all processes share the keys. The newest one signs.
 pub struct AccessTokens {
     signing: EncodingKey,
-    checking: DecodingKey,
+    checking: Vec<DecodingKey>,
     validation: Validation,
     clock: Clock,
     ttl: Duration,
-    /// Account and expiry of tokens that were verified, by their hashes. A token does not change, and neither does the
-    /// key: what was right once is right until it expires. If the account may still get in is not known here.
+    /// Account and expiry of tokens that were verified, by their hashes. A token does not change, and neither do the
+    /// keys: what was right once is right until it expires. If the account may still get in is not known here.
     verified: Mutex<HashMap<[u8; 32], Verified>>,
 }
 
@@ -51,17 +51,20 @@ struct Claims {
 
 impl AccessTokens {
     #[must_use]
-    pub fn new(key: &SigningKey, clock: Clock, ttl: Duration) -> Self {
+    pub fn new(keys: &SigningKeys, clock: Clock, ttl: Duration) -> Self {
         install_provider();
-        let key = key.sign(b"expediter access tokens 1");
+        let purpose = b"expediter access tokens 1";
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.set_required_spec_claims(&["exp", "aud", "sub"]);
         // `check` compares it with our own clock.
         validation.validate_exp = false;
         Self {
-            signing: EncodingKey::from_secret(&key),
-            checking: DecodingKey::from_secret(&key),
+            signing: EncodingKey::from_secret(&keys.sign(purpose)),
+            checking: keys
+                .signatures(purpose)
+                .map(|key| DecodingKey::from_secret(&key))
+                .collect(),
             validation,
             clock,
             ttl,
@@ -102,7 +105,8 @@ impl AccessTokens {
     }
 
     fn verify(&self, token: &str) -> Option<Verified> {
-        let token = jsonwebtoken::decode::<Claims>(token, &self.checking, &self.validation).ok()?;
+        let decoded = |key| jsonwebtoken::decode::<Claims>(token, key, &self.validation).ok();
+        let token = self.checking.iter().find_map(decoded)?;
         let is_ours = token.header.typ.as_deref() == Some(TYPE);
         is_ours.then_some(Verified {
             account: token.claims.sub,
@@ -212,6 +216,31 @@ mod tests {
         assert_eq!(tokens.check(&token), Some(account));
         clock.advance(Duration::from_secs(1));
         assert_eq!(tokens.check(&token), None);
+    }
+
+    #[test]
+    fn a_token_outlives_the_key_that_signed_it_for_as_long_as_that_is_beside() {
+        let clock = clock();
+        let of = |keys: Keys| AccessTokens::new(&keys.jwt, clock.clone(), Duration::from_secs(300));
+        let (before, prepared) = (of(Keys::seeded(1)), of(Keys::seeded_beside(1, &[2])));
+        let (swapped, after) = (of(Keys::seeded_beside(2, &[1])), of(Keys::seeded(2)));
+        let account = Chance::seeded(1).id(clock.now());
+        let issued = |by: &AccessTokens| by.issue(account).unwrap().0;
+        let good = |at: &AccessTokens, token: &str| at.check(token) == Some(account);
+        let (old, new) = (issued(&prepared), issued(&swapped));
+        assert_eq!(
+            old,
+            issued(&before),
+            "the new key signs only once it is the first"
+        );
+        assert_eq!(new, issued(&after));
+        for at in [&before, &prepared, &swapped] {
+            assert!(good(at, &old));
+        }
+        for at in [&prepared, &swapped, &after] {
+            assert!(good(at, &new));
+        }
+        assert!(!good(&after, &old) && !good(&before, &new));
     }
 
     #[test]

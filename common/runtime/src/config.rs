@@ -21,6 +21,7 @@ pub use self::{
     started::program,
     values::{Secret, ServiceUrl},
 };
+pub(crate) use self::values::secrets;
 
 /// The defaults, and the documentation of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");

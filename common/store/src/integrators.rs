@@ -5,6 +5,7 @@ mod health;
 mod listeners;
 mod members;
 mod pressure;
+mod sealed;
 
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
@@ -20,6 +21,7 @@ pub use members::{
     of_stores, record_told, untold_stores,
 };
 pub use pressure::{lock_pressure, pressures, traffic, write_pressure};
+pub use sealed::{Sealed, lock_sealed, sealed, write_sealed};
 
 use crate::{
     error::Result,

@@ -3,10 +3,15 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ledger::{Ledger, LedgerParts, NoWake};
-use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::Keys};
+use platform::{
+    chance::Chance,
+    clock::Clock,
+    metrics::Metrics,
+    secrets::{Keys, SealingKeys},
+};
 use runtime::{config::Settings, process};
 
-use super::say;
+use super::{reseal::seen, say};
 use crate::{data_dir, refusal::Refusal};
 
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
@@ -26,19 +31,30 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     db.anchor(&clock)
         .await
         .map_err(Refusal::failed("reading the database's time"))?;
+    let keys = encryption_keys(settings);
     let ledger = Ledger::new(LedgerParts {
         db: db.clone(),
         clock,
         chance: Chance::system(),
-        // The audit decrypts no secret, so it works without the key.
-        sealing: Arc::new(Keys::seeded(0).encryption),
+        sealing: Arc::new(keys.clone().unwrap_or_else(|| Keys::seeded(0).encryption)),
         wake: Arc::new(NoWake),
         metrics: Metrics::new(),
         settings: process::ledger_settings(settings, String::new()),
     });
     let findings = ledger.audit().await.map_err(Refusal::failed("the audit"))?;
+    let secrets = match &keys {
+        Some(keys) => {
+            let seals = ledger.seals().await;
+            let seals = seals.map_err(Refusal::failed("reading the stored secrets"))?;
+            seen(&seals, keys.has_previous())
+        }
+        None => String::new(),
+    };
     drop(ledger);
     db.close().await;
+    if !secrets.is_empty() {
+        say(secrets);
+    }
     for finding in &findings {
         say(finding);
     }
@@ -52,4 +68,17 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Returns the keys, if they are given here: the promises are checked without them too.
+fn encryption_keys(settings: &Settings) -> Option<SealingKeys> {
+    match runtime::keys::load(&settings.secrets) {
+        Ok(keys) => keys.map(|keys| keys.encryption),
+        Err(error) => {
+            say(format_args!(
+                "The stored secrets are not looked at: {error}"
+            ));
+            None
+        }
+    }
 }

@@ -11,7 +11,7 @@ use ledger::{Ledger, LedgerParts, NoWake, accounts::NewAccount, actor::acting};
 use platform::{
     chance::Chance,
     metrics::Metrics,
-    secrets::{Keys, SealingKey},
+    secrets::{Keys, SealingKeys},
 };
 use runtime::{config::Settings, process};
 use store::Db;
@@ -27,7 +27,7 @@ pub(super) struct CommandLedger {
 
 impl CommandLedger {
     /// Connects, and upgrades the schema, because the command may be the first on a new database.
-    pub(super) async fn open(settings: &Settings, sealing: SealingKey) -> Result<Self, Refusal> {
+    pub(super) async fn open(settings: &Settings, sealing: SealingKeys) -> Result<Self, Refusal> {
         data_dir::prepare(settings)?;
         let db = process::connect_database(settings, Metrics::new()).await?;
         store::migrate(&db)

@@ -10,12 +10,20 @@ use crate::refusal::Refusal;
 pub(crate) fn check(settings: &Settings) -> Result<ExitCode, Refusal> {
     let secrets = &settings.secrets;
     let has_own_keys = !secrets.encryption_key.is_empty() || !secrets.jwt_key.is_empty();
-    let keys = if has_own_keys {
+    let mut keys = if has_own_keys {
         runtime::keys::from_settings(secrets)?;
         "from the settings".to_owned()
     } else {
         secrets.data_dir.join("secrets.key").display().to_string()
     };
+    for (name, previous) in [
+        ("encryption", &secrets.previous_encryption_keys),
+        ("jwt", &secrets.previous_jwt_keys),
+    ] {
+        if !previous.is_empty() {
+            keys.push_str(&format!(", {} previous {name}", previous.len()));
+        }
+    }
     say("The settings are valid.");
     say(format_args!("  listens on  {}", settings.http.api_listen));
     say(format_args!("  database    {}", settings.database.url));

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use domain::{ids::OrderId, order::Order, status::OrderStatus};
-use platform::secrets::{SigningKey, same};
+use platform::secrets::{SigningKeys, same};
 use poem_openapi::{Object, OpenApi, param::Path, payload::Json};
 use uuid::Uuid;
 
@@ -48,7 +48,8 @@ impl OrderLinks {
     /// Get the link to an order's status page
     ///
     /// For the customer, who needs no account for it: whoever has the link sees the order as guests do, without contact
-    /// data, until `expires_at`. It is the same each time. Drafts have none: 404.
+    /// data, until `expires_at`. It is the same each time, until the operator replaces the key that signs it; links that were
+    /// given out before stay valid meanwhile. Drafts have none: 404.
     #[oai(
         path = "/orders/:id/link",
         method = "get",
@@ -112,24 +113,25 @@ fn end_of(order: &Order) -> DateTime<Utc> {
 }
 
 /// Returns the token: the order's id, the second in which it expires, and their signature.
-fn token_of(key: &SigningKey, id: OrderId, expires_at: DateTime<Utc>) -> String {
+fn token_of(keys: &SigningKeys, id: OrderId, expires_at: DateTime<Utc>) -> String {
     let mut token = Vec::with_capacity(ID_BYTES + EXPIRY_BYTES + SIGNATURE_BYTES);
     token.extend_from_slice(id.uuid().as_bytes());
     token.extend_from_slice(&expires_at.timestamp().to_be_bytes());
-    let signature = key.sign(&token);
+    let signature = keys.sign(&token);
     token.extend_from_slice(&signature[..SIGNATURE_BYTES]);
     URL_SAFE_NO_PAD.encode(token)
 }
 
 /// Returns the order's id and the end of the token, or `None` if it is not valid or not any more.
 fn read_token(
-    key: &SigningKey,
+    keys: &SigningKeys,
     token: &str,
     now: DateTime<Utc>,
 ) -> Option<(OrderId, DateTime<Utc>)> {
     let token = URL_SAFE_NO_PAD.decode(token).ok()?;
     let (signed, signature) = token.split_at_checked(ID_BYTES + EXPIRY_BYTES)?;
-    if !same(&key.sign(signed)[..SIGNATURE_BYTES], signature) {
+    let mut right = keys.signatures(signed);
+    if !right.any(|right| same(&right[..SIGNATURE_BYTES], signature)) {
         return None;
     }
     let (id, expires_at) = signed.split_at_checked(ID_BYTES)?;
@@ -155,6 +157,10 @@ mod tests {
         assert_eq!(read_token(&key, &token, before), Some((id, end)));
         assert_eq!(read_token(&key, &token, end), None);
         assert_eq!(read_token(&Keys::seeded(2).links, &token, before), None);
+        // During a rotation, whichever process made it.
+        for keys in [Keys::seeded_beside(2, &[1]), Keys::seeded_beside(1, &[2])] {
+            assert_eq!(read_token(&keys.links, &token, before), Some((id, end)));
+        }
     }
 
     #[test]

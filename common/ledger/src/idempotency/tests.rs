@@ -18,6 +18,7 @@ fn a_key(owner: StoreId, fingerprint: u8) -> Option<Idempotency> {
         owner: owner.uuid(),
         key: "k".to_owned(),
         fingerprint: [fingerprint; 32],
+        other_fingerprints: Vec::new(),
     })
 }
 

@@ -300,7 +300,7 @@ fn find_existing(order: &PlaceOrder, known: &ExistingOrders) -> Option<Decision>
     if let Some(it) = &order.idempotency
         && let Some(row) = known.key(order)
     {
-        return Some(if row.fingerprint == it.fingerprint {
+        return Some(if it.is_of(&row.fingerprint) {
             Decision::Replay(row.resource_id.into())
         } else {
             Decision::Refused(PlaceRefused::IdempotencyKeyReused)

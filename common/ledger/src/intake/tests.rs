@@ -237,6 +237,7 @@ async fn fifty_identical_requests_with_one_key_are_one_order(house: TestLedger) 
             owner: account.uuid(),
             key: "once".into(),
             fingerprint: [7; 32],
+            other_fingerprints: Vec::new(),
         });
         async move { ledger.place_order(wanted).await.unwrap() }
     });
@@ -259,6 +260,7 @@ async fn a_key_that_was_used_for_something_else_is_refused(house: TestLedger) {
             owner: account.uuid(),
             key: "k".into(),
             fingerprint,
+            other_fingerprints: Vec::new(),
         })
     };
     wanted.idempotency = key([1; 32]);

@@ -218,6 +218,7 @@ async fn keys_are_forgotten_after_a_day(house: TestLedger) {
         owner: scene.store.uuid(),
         key: "k".into(),
         fingerprint: [7; 32],
+        other_fingerprints: Vec::new(),
     });
     scene
         .order_with(|order| order.idempotency = idempotency)

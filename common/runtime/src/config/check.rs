@@ -1,6 +1,7 @@
 //! Checks of settings that types cannot express: schemes, ranges, addresses, and keys that depend on each other.
 
 mod hosts; // several hosts in database.url
+mod keys; // secrets.*_key and secrets.*_keys
 mod mysql; // options of database.url
 mod retention;
 
@@ -9,7 +10,7 @@ use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Secret, ServiceUrl, Settings};
+use super::{ServiceUrl, Settings};
 use platform::crash;
 
 /// Returns every invalid key with its problem.
@@ -355,8 +356,7 @@ fn people(check: &mut Check, settings: &Settings) {
     ] {
         check.range(key, per_minute, 0..=6_000_000);
     }
-    check.key("secrets.encryption_key", &settings.secrets.encryption_key);
-    check.key("secrets.jwt_key", &settings.secrets.jwt_key);
+    keys::check(check, &settings.secrets);
     let outside = &settings.outside;
     let web = &["https", "http"];
     check.url(
@@ -444,15 +444,6 @@ impl Check {
             && !url.url().has_host()
         {
             self.problem(key, "has no host");
-        }
-    }
-
-    fn key(&mut self, key: &'static str, secret: &Secret) {
-        if !secret.is_empty() && secret.key().is_none() {
-            self.problem(
-                key,
-                "must be 32 bytes in base64; generate a key with: openssl rand -base64 32",
-            );
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::values::{
     Secret, ServiceUrl, milliseconds, optional_parsed, optional_text, optional_url, seconds,
+    secrets,
 };
 use domain::{retention, stuck::StuckLimits};
 use platform::clock::Pace;
@@ -290,7 +291,11 @@ pub struct RateLimits {
 #[serde(deny_unknown_fields)]
 pub struct Secrets {
     pub encryption_key: Secret,
+    #[serde(deserialize_with = "secrets")]
+    pub previous_encryption_keys: Vec<Secret>,
     pub jwt_key: Secret,
+    #[serde(deserialize_with = "secrets")]
+    pub previous_jwt_keys: Vec<Secret>,
     pub data_dir: PathBuf,
 }
 

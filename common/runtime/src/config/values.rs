@@ -64,6 +64,23 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// Reads a list of secrets, or one text with spaces or line breaks between them, as a file may have it.
+pub(crate) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Secret>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Given {
+        Text(String),
+        List(Vec<String>),
+    }
+    // serde's own message would repeat a value.
+    let given = Given::deserialize(deserializer)
+        .map_err(|_| de::Error::custom("must be a list of secrets, each in quotes"))?;
+    Ok(match given {
+        Given::Text(text) => text.split_whitespace().map(Secret::new).collect(),
+        Given::List(secrets) => secrets.into_iter().map(Secret::new).collect(),
+    })
+}
+
 /// A URL that may contain a password; printing masks it. For a database or a broker it may name several hosts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceUrl {

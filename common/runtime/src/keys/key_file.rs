@@ -12,29 +12,40 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::KeysError;
-use crate::config::Secret;
+use crate::config::{Secret, secrets};
 use platform::chance::Chance;
+
+const NAME: &str = "secrets.key";
 
 #[derive(Debug)]
 pub(super) struct KeyFile {
     pub(super) encryption: Zeroizing<[u8; 32]>,
     pub(super) jwt: Zeroizing<[u8; 32]>,
+    pub(super) previous_encryption: Vec<Zeroizing<[u8; 32]>>,
+    pub(super) previous_jwt: Vec<Zeroizing<[u8; 32]>>,
 }
 
 /// Loads the key file, or creates it. Two processes that start at the same time both return the keys of the first.
 pub(super) fn load_or_create(data_dir: &Path, chance: &Chance) -> Result<KeyFile, KeysError> {
-    let path = data_dir.join("secrets.key");
-    match fs::metadata(&path) {
-        Ok(_) => {}
-        Err(cause) if cause.kind() == ErrorKind::NotFound => {
-            create(data_dir, &path, chance).map_err(|cause| KeysError::File {
-                path: path.clone(),
-                cause,
-            })?;
-        }
-        Err(cause) => return Err(KeysError::File { path, cause }),
+    if let Some(file) = load(data_dir)? {
+        return Ok(file);
     }
+    let path = data_dir.join(NAME);
+    create(data_dir, &path, chance).map_err(|cause| KeysError::File {
+        path: path.clone(),
+        cause,
+    })?;
     read(&path)
+}
+
+/// Loads the key file, if there is one.
+pub(super) fn load(data_dir: &Path) -> Result<Option<KeyFile>, KeysError> {
+    let path = data_dir.join(NAME);
+    match fs::metadata(&path) {
+        Ok(_) => read(&path).map(Some),
+        Err(cause) if cause.kind() == ErrorKind::NotFound => Ok(None),
+        Err(cause) => Err(KeysError::File { path, cause }),
+    }
 }
 
 /// Creates the key file. It gets its name only once it is complete and on disk; a file that another process created
@@ -82,18 +93,33 @@ fn read(path: &Path) -> Result<KeyFile, KeysError> {
         return Err(KeysError::ReadableByOthers(path.to_owned()));
     }
     let text = Zeroizing::new(io::read_to_string(file).map_err(failed)?);
-    let keys: Option<Texts> = toml::from_str(&text).ok();
-    match keys.and_then(|keys| keys.encryption_key.key().zip(keys.jwt_key.key())) {
-        Some((encryption, jwt)) => Ok(KeyFile { encryption, jwt }),
-        None => Err(KeysError::Damaged(path.to_owned())),
-    }
+    let texts: Option<Texts> = toml::from_str(&text).ok();
+    let keys = texts.and_then(Texts::keys);
+    keys.ok_or_else(|| KeysError::Damaged(path.to_owned()))
 }
 
-/// The file's two lines.
+/// The file's two lines, and those that an operator adds for a rotation.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Texts {
     encryption_key: Secret,
     jwt_key: Secret,
+    #[serde(default, deserialize_with = "secrets")]
+    previous_encryption_keys: Vec<Secret>,
+    #[serde(default, deserialize_with = "secrets")]
+    previous_jwt_keys: Vec<Secret>,
+}
+
+impl Texts {
+    fn keys(self) -> Option<KeyFile> {
+        let all = |secrets: &[Secret]| secrets.iter().map(Secret::key).collect::<Option<Vec<_>>>();
+        Some(KeyFile {
+            encryption: self.encryption_key.key()?,
+            jwt: self.jwt_key.key()?,
+            previous_encryption: all(&self.previous_encryption_keys)?,
+            previous_jwt: all(&self.previous_jwt_keys)?,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +188,27 @@ mod tests {
         dir.load().unwrap();
         fs::set_permissions(dir.key_file(), fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(dir.load(), Err(KeysError::ReadableByOthers(_))));
+    }
+
+    #[test]
+    fn a_file_may_have_the_keys_of_a_rotation_and_no_slip_among_them() {
+        let dir = DataDir::new();
+        let first = dir.load().unwrap();
+        let text = fs::read_to_string(dir.key_file()).unwrap();
+        let old = STANDARD.encode(*first.jwt);
+        let lines = format!("previous_jwt_keys = [\"{old}\"]\nprevious_encryption_keys = []\n");
+        fs::write(dir.key_file(), format!("{text}{lines}")).unwrap();
+        let now = dir.load().unwrap();
+        assert_eq!(now.previous_jwt, [first.jwt]);
+        assert!(now.previous_encryption.is_empty());
+        for slip in [
+            "previous_jwt_key = []",
+            "previous_jwt_keys = [\"short\"]",
+            "previous_jwt_keys = [1]",
+        ] {
+            fs::write(dir.key_file(), format!("{text}{slip}\n")).unwrap();
+            assert!(matches!(dir.load(), Err(KeysError::Damaged(_))), "{slip}");
+        }
     }
 
     #[test]

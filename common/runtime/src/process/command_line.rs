@@ -29,10 +29,10 @@ impl SettingsArgs {
     /// command line.
     pub fn settings(&self, before: &[(&str, &str)]) -> Result<Settings, Refusal> {
         for (key, value) in &self.set {
-            let is_secret = matches!(
-                key.as_str(),
-                "secrets" | "secrets.encryption_key" | "secrets.jwt_key"
-            );
+            let is_key = key
+                .strip_prefix("secrets.")
+                .is_some_and(|name| name != "data_dir");
+            let is_secret = key == "secrets" || is_key;
             if is_secret || contains_password(value) {
                 return Err(Refusal::SecretOnCommandLine { key: key.clone() });
             }
@@ -87,6 +87,8 @@ mod tests {
     fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
         for assignment in [
             "secrets.jwt_key=c2VjcmV0",
+            "secrets.previous_jwt_keys=[c2VjcmV0]",
+            "secrets.previous_encryption_keys=[\"c2VjcmV0\"]",
             "secrets={jwt_key=\"c2VjcmV0\"}",
             "database.url=mysql://me:c2VjcmV0@db/x",
             "database.url=mysql://me@db/x?password=c2VjcmV0",

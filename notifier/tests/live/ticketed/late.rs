@@ -125,6 +125,7 @@ async fn an_order_that_waits_in_its_transaction_reaches_a_screen_that_was_opened
                             owner: staff.uuid(),
                             key: "k".to_owned(),
                             fingerprint: [1; 32],
+                            other_fingerprints: Vec::new(),
                         });
                     })
                     .await

@@ -175,6 +175,7 @@ async fn a_replay_is_answered_although_the_session_is_full(house: TestLedger) {
         owner: session.id.uuid(),
         key: "k".to_owned(),
         fingerprint: [1; 32],
+        other_fingerprints: Vec::new(),
     });
     ledger.place_order(order.clone()).await.unwrap();
     assert!(ledger.place_order(order).await.unwrap().replayed);

@@ -30,6 +30,7 @@ fn wanted(table: &(Session, ProductId), key_hash: Option<[u8; 32]>) -> PlaceOrde
             owner: guest_scope(table.0.id, key_hash),
             key: "1".to_owned(),
             fingerprint: [7; 32],
+            other_fingerprints: Vec::new(),
         }),
         ..guest_order(&table.0, table.1)
     }

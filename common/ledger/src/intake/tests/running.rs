@@ -16,6 +16,7 @@ fn with_a_key(store: StoreId, account: AccountId, product: ProductId) -> PlaceOr
             owner: account.uuid(),
             key: "k".to_owned(),
             fingerprint: [1; 32],
+            other_fingerprints: Vec::new(),
         }),
         ..an_order(store, account, &[(product, 1)])
     }

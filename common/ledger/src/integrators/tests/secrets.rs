@@ -1,6 +1,7 @@
 //! Secrets of integrators: sealed, replaced, rotated.
 
 use super::*;
+use platform::secrets::Keys;
 
 #[each_database]
 async fn secrets_are_stored_sealed_and_open_as_they_were_given(house: TestLedger) {
@@ -70,7 +71,7 @@ async fn a_second_rotation_ends_the_first_secret(house: TestLedger) {
 async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(house: TestLedger) {
     let (created, _) = create(&house, kitchen(house.create_store().await)).await;
     let mut stranger = stored(&house, created.id).await;
-    stranger.auth_sealed = platform::secrets::Keys::seeded(99).encryption.seal(
+    stranger.auth_sealed = Keys::seeded(99).encryption.seal(
         &house.chance,
         created.id.uuid(),
         b"{\"type\":\"bearer\",\"token\":\"t0ken\"}",
@@ -87,4 +88,154 @@ async fn a_secret_sealed_with_another_key_is_an_error_that_tells_nothing_of_it(h
         panic!("it opened")
     };
     assert!(!why.contains("t0ken"), "{why}");
+}
+
+/// Returns an integrator's secrets as a process with these keys opens them: its auth, then all that sign.
+fn opened(ledger: &Ledger, stored: &Stored) -> Result<(OutboundAuth, Vec<String>)> {
+    let (auth, mut signing) = ledger.inner.outbound_secrets(stored, noon())?;
+    let (current, old) = (&stored.callback_sealed, &stored.old_callback);
+    signing.extend(
+        ledger
+            .inner
+            .open_secrets(stored.integrator.id, current, old, noon())?,
+    );
+    Ok((auth, signing.iter().map(SigningSecret::reveal).collect()))
+}
+
+/// Returns ledgers of processes at each step of a rotation: all have the old key, then the new one is beside it, then it
+/// is the first, and in the end it is alone.
+fn steps(house: &TestLedger) -> [Ledger; 4] {
+    [
+        Keys::seeded(1),
+        Keys::seeded_beside(1, &[2]),
+        Keys::seeded_beside(2, &[1]),
+        Keys::seeded(2),
+    ]
+    .map(|keys| house.ledger_with_keys(&keys))
+}
+
+#[each_database]
+async fn processes_of_neighbouring_steps_of_a_rotation_read_each_others_secrets(house: TestLedger) {
+    let store = house.create_store().await;
+    let steps = steps(&house);
+    for (at, maker) in steps.iter().enumerate() {
+        let (created, secrets) = maker.create_integrator(kitchen(store)).await.unwrap();
+        let (_, signing) = maker
+            .rotate_secret(created.id, SecretKind::Signing)
+            .await
+            .unwrap();
+        let row = stored(&house, created.id).await;
+        for (reader_at, reader) in steps.iter().enumerate() {
+            let read = opened(reader, &row);
+            match at.abs_diff(reader_at) {
+                0 | 1 => {}
+                2 => continue,
+                _ => {
+                    assert!(matches!(read, Err(Failure::Undecryptable(_))));
+                    continue;
+                }
+            }
+            let (auth, all) = read.unwrap();
+            assert!(auth == kitchen(store).auth);
+            assert!(
+                all == [&signing, &secrets.signing, &secrets.callback].map(SigningSecret::reveal)
+            );
+        }
+        // An edit by the neighbour keeps what it does not change.
+        let neighbour = steps.get(at + 1).unwrap_or(maker);
+        let edit = IntegratorEdit {
+            name: Some("Kitchen 2".to_owned()),
+            ..IntegratorEdit::default()
+        };
+        neighbour
+            .edit_integrator(created.id, None, edit)
+            .await
+            .unwrap();
+        assert!(opened(maker, &stored(&house, created.id).await).is_ok());
+    }
+}
+
+#[each_database]
+async fn everything_that_a_previous_key_sealed_is_sealed_again_once(house: TestLedger) {
+    let [_, _, swapped, alone] = steps(&house);
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        let (created, _) = create(&house, kitchen(house.create_store().await)).await;
+        ids.push(created.id);
+    }
+    // Also replaced secrets, and integrators that are gone.
+    for kind in [SecretKind::Signing, SecretKind::Callback] {
+        house.ledger.rotate_secret(ids[1], kind).await.unwrap();
+    }
+    house.ledger.archive_integrator(ids[2], None).await.unwrap();
+    let by_swapped = swapped.create_integrator(kitchen(house.create_store().await));
+    ids.push(by_swapped.await.unwrap().0.id);
+    let mut before = Vec::new();
+    for id in &ids {
+        before.push(stored(&house, *id).await);
+    }
+    let seals = |newest, previous| Seals {
+        newest,
+        previous,
+        unreadable: 0,
+    };
+    assert_eq!(swapped.seals().await.unwrap(), seals(3, 17));
+    assert_eq!(swapped.reseal().await.unwrap(), 17);
+    assert_eq!(swapped.seals().await.unwrap(), seals(20, 0));
+    assert_eq!(alone.seals().await.unwrap(), seals(20, 0));
+    for before in &before {
+        let now = stored(&house, before.integrator.id).await;
+        assert!(opened(&swapped, before).unwrap() == opened(&alone, &now).unwrap());
+        assert_eq!(now.integrator, before.integrator, "nobody has edited it");
+    }
+    let sealed = |row: &Stored| (row.auth_sealed.clone(), row.old_signing.clone());
+    let once = sealed(&stored(&house, ids[1]).await);
+    assert_eq!(swapped.reseal().await.unwrap(), 0);
+    assert_eq!(sealed(&stored(&house, ids[1]).await), once);
+}
+
+#[each_database]
+async fn secrets_that_are_replaced_while_all_are_sealed_again_are_not_lost(house: TestLedger) {
+    let [_, prepared, swapped, alone] = steps(&house);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        let (created, _) = create(&house, kitchen(house.create_store().await)).await;
+        ids.push(created.id);
+    }
+    let replaced = ids.iter().map(|id| {
+        // Processes of both steps replace secrets.
+        let by = if *id == ids[0] { &prepared } else { &swapped };
+        by.rotate_secret(*id, SecretKind::Signing)
+    });
+    let (replaced, one, other) = tokio::join!(
+        futures_util::future::join_all(replaced),
+        swapped.reseal(),
+        swapped.reseal()
+    );
+    one.unwrap();
+    other.unwrap();
+    // The process that still signs with the old key may have been the last.
+    swapped.reseal().await.unwrap();
+    assert_eq!(alone.seals().await.unwrap().unreadable, 0);
+    for (id, replaced) in ids.iter().zip(replaced) {
+        let (_, secret) = replaced.unwrap();
+        let (_, signing) = opened(&alone, &stored(&house, *id).await).unwrap();
+        assert_eq!(signing[0], secret.reveal());
+    }
+}
+
+#[each_database]
+async fn a_secret_that_no_key_opens_is_counted_and_left(house: TestLedger) {
+    let stranger = house.ledger_with_keys(&Keys::seeded(9));
+    let (created, _) = create(&house, kitchen(house.create_store().await)).await;
+    let by_stranger = stranger.create_integrator(kitchen(house.create_store().await));
+    let theirs = by_stranger.await.unwrap().0.id;
+    let before = stored(&house, theirs).await;
+    let swapped = house.ledger_with_keys(&Keys::seeded_beside(2, &[1]));
+    assert_eq!(swapped.reseal().await.unwrap(), 3);
+    let seals = swapped.seals().await.unwrap();
+    assert_eq!((seals.newest, seals.previous, seals.unreadable), (3, 0, 3));
+    let after = stored(&house, theirs).await;
+    assert_eq!(after.signing_sealed, before.signing_sealed);
+    assert!(opened(&swapped, &stored(&house, created.id).await).is_ok());
 }

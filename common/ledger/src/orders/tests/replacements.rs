@@ -70,6 +70,7 @@ async fn a_replacement_is_replayed_by_its_key_and_can_itself_be_replaced(house: 
         owner: scene.store.uuid(),
         key: "k".into(),
         fingerprint: [1; 32],
+        other_fingerprints: Vec::new(),
     });
     let first = house.ledger.place_order(wanted.clone()).await.unwrap();
     let again = house.ledger.place_order(wanted).await.unwrap();
