@@ -7,7 +7,7 @@ use std::{
     thread,
 };
 
-use reqwest::{Client, Method, RequestBuilder, redirect};
+use reqwest::{Certificate, Client, Method, RequestBuilder, redirect};
 use serde_json::Value;
 use tokio::{sync::mpsc, time::timeout};
 
@@ -19,7 +19,7 @@ const LAST_LINE: &str = "Ctrl-C stops it";
 /// A running process; dropping it kills the process.
 #[derive(Debug)]
 pub struct Expediter {
-    /// `http://127.0.0.1:port`, without a trailing slash; the same after a restart.
+    /// `http://127.0.0.1:port`, or with https, without a trailing slash; the same after a restart.
     pub url: String,
     /// Output of the last start.
     pub said: String,
@@ -39,14 +39,14 @@ impl Expediter {
             .unwrap_or_else(|| panic!("the process printed no address:\n{said}"))
             .to_owned();
         // Port 0 means any port; a restart must use the same one, which clients and kitchens know.
-        let listen = url.trim_start_matches("http://").to_owned();
+        let listen = url.split("//").last().unwrap_or_default().to_owned();
         let mut running = Self {
             url,
             said,
             demo: Value::Null,
+            client: launch.client(),
             launch: launch.set("http.api_listen", listen),
             child,
-            client: client(),
         };
         running.read_demo().await;
         running
@@ -60,7 +60,7 @@ impl Expediter {
         self.kill9().await;
         (self.child, self.said) = spawn(&self.launch).await;
         // The old process's connections are gone.
-        self.client = client();
+        self.client = self.launch.client();
         self.read_demo().await;
     }
 
@@ -300,17 +300,22 @@ async fn spawn(launch: &Launch) -> (Child, String) {
 }
 
 /// Returns an HTTP client without redirects and proxies, and with a timeout.
-///
-/// # Panics
-/// Never: it needs no certificates.
 #[must_use]
 pub fn client() -> Client {
+    client_trusting(None)
+}
+
+/// Returns the same client, which trusts this authority only.
+pub(crate) fn client_trusting(authority: Option<&str>) -> Client {
     // Fails if the process already has a provider, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
+    let mut builder = Client::builder()
         .timeout(SOON)
         .redirect(redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .expect("a client without certificates can be made")
+        .no_proxy();
+    if let Some(pem) = authority {
+        let authority = Certificate::from_pem(pem.as_bytes()).expect("a certificate in PEM");
+        builder = builder.tls_certs_only([authority]);
+    }
+    builder.build().expect("a client can be made")
 }

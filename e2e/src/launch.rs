@@ -9,8 +9,9 @@ use std::{
 
 use chrono::SecondsFormat;
 use platform::clock::Clock;
+use reqwest::Client;
 
-use crate::{Expediter, SOON, until_within};
+use crate::{Expediter, SOON, expediter::client_trusting, until_within};
 
 /// Parameters of a start. The data directory is `data` in `folder`; standard error goes to `folder/log`.
 #[derive(Clone, Debug)]
@@ -21,6 +22,8 @@ pub struct Launch {
     settings: Vec<(String, String)>,
     arguments: Vec<String>,
     clock: Clock,
+    /// Certificate of the authority that its clients trust.
+    authority: Option<String>,
 }
 
 /// Exit code and output of a process that has ended.
@@ -48,6 +51,7 @@ impl Launch {
             settings: Vec::new(),
             arguments: Vec::new(),
             clock: Clock::system(),
+            authority: None,
         }
         .set("secrets.data_dir", folder.join("data").display())
         .set("http.api_listen", "127.0.0.1:0")
@@ -98,6 +102,17 @@ impl Launch {
     #[must_use]
     pub fn clock(&self) -> Clock {
         self.clock.clone()
+    }
+
+    /// Lets the clients of the process trust an authority, by its certificate in PEM, and no other.
+    #[must_use]
+    pub fn trusting(self, authority: &str) -> Self {
+        let authority = Some(authority.to_owned());
+        Self { authority, ..self }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        client_trusting(self.authority.as_deref())
     }
 
     /// Removes a setting.

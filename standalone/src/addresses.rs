@@ -1,6 +1,6 @@
 //! Addresses at which this process is reached.
 
-use runtime::{config::Settings, listen::NoDelayAcceptor};
+use runtime::{config::Settings, process::Listening};
 use url::Url;
 
 #[derive(Debug)]
@@ -12,8 +12,8 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    pub(crate) fn of(settings: &Settings, acceptor: &NoDelayAcceptor) -> Self {
-        let local = format!("http://{}", acceptor.address());
+    pub(crate) fn of(settings: &Settings, listening: &Listening) -> Self {
+        let local = listening.url();
         let public = settings
             .http
             .public_url

@@ -65,6 +65,9 @@ impl DemoState {
             return Err(Refusal::DemoBeyondLoopback { listen });
         }
         let http = &settings.http;
+        if settings.demo.enabled && http.tls_files().is_some() {
+            return Err(Refusal::DemoOverTls);
+        }
         for (key, url) in [
             ("http.public_url", &http.public_url),
             ("http.callback_url", &http.callback_url),

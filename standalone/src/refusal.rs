@@ -34,6 +34,11 @@ pub(crate) enum Refusal {
          demo.enabled=false"
     )]
     DemoInPublic { key: &'static str, url: String },
+    #[error(
+        "the demonstration calls its kitchen and courier by http:// at its own address, but http.tls_cert_file is set: \
+         leave it empty, or use an empty data directory (--data-dir DIR) with --set demo.enabled=false"
+    )]
+    DemoOverTls,
     #[error("{}: {cause}; make it accessible to this user, or choose another directory with --data-dir DIR", path.display())]
     DataDir { path: PathBuf, cause: io::Error },
     #[error(

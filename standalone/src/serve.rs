@@ -10,8 +10,7 @@ use poem::EndpointExt;
 use runtime::{
     access_tokens::AccessTokens,
     config::Settings,
-    listen::NoDelayAcceptor,
-    process::{self, Foundation, Process},
+    process::{self, Foundation, Listening, Process},
 };
 use worker::{Worker, WorkerParts, WorkerSettings};
 
@@ -29,20 +28,21 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
     // Held until the end of this function, so that no other process opens the files earlier.
     let data_dir = DataDir::lock(&settings)?;
     let demo_state = DemoState::of(&settings, &data_dir)?;
-    let acceptor = process::bind("http.api_listen", settings.http.api_listen).await?;
+    let (http, setting) = (&settings.http, "http.api_listen");
+    let listening = process::bind(setting, http.api_listen, http).await?;
     let shutdown = process::stop_on_signals(&settings)?;
 
-    let addresses = Addresses::of(&settings, &acceptor);
+    let addresses = Addresses::of(&settings, &listening);
     let keys = runtime::keys::load_or_create(&settings.secrets, &Chance::system())?;
     let foundation = Foundation::build(&settings, keys, &addresses.public, true).await?;
     let ledger = &foundation.ledger;
     let demo = make_demo(demo_state, ledger, &settings, &data_dir, &addresses).await?;
     if demo.is_some() {
-        settings.worker.own_address = Some(acceptor.address());
+        settings.worker.own_address = Some(listening.address());
     }
     let settings = Arc::new(settings);
     let process = Process::start(foundation, shutdown);
-    start(&process, acceptor, &settings, demo.as_ref()).await?;
+    start(&process, listening, &settings, demo.as_ref()).await?;
     announce(&settings, &addresses, demo.as_ref()).await?;
     drop(demo);
 
@@ -72,7 +72,7 @@ async fn make_demo(
 /// Starts the parts; those that do the work start before those that request it.
 async fn start(
     process: &Process,
-    acceptor: NoDelayAcceptor,
+    listening: Listening,
     settings: &Arc<Settings>,
     demo: Option<&Demo>,
 ) -> Result<(), Refusal> {
@@ -121,9 +121,9 @@ async fn start(
     }
     if demo.is_some() {
         let routes = routes.around(demo::only_for_this_machine);
-        process.serve(acceptor, routes.with(Front::new(&state)), settings);
+        process.serve(listening, routes.with(Front::new(&state)), settings);
     } else {
-        process.serve(acceptor, routes.with(Front::new(&state)), settings);
+        process.serve(listening, routes.with(Front::new(&state)), settings);
     }
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "process/tls.rs"]
+mod tls; // a certificate and its renewal
+
 use std::{
     fs,
     net::TcpListener,

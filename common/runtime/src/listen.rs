@@ -1,7 +1,9 @@
 //! Accepts connections, as many as are allowed, with TCP_NODELAY and timeouts for slow heads and for what is not taken, and
-//! reports an address in use with a clear error.
+//! reports an address in use with a clear error. TLS is spoken on all of them or on none.
 
 mod connection;
+mod line;
+mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,8 +17,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_rustls::TlsAcceptor;
 
-pub use self::connection::Connection;
+use self::line::Line;
+pub use self::{
+    connection::Connection,
+    tls::{Tls, TlsError, TlsFiles},
+};
 
 /// Pause after a failed accept. Without free file descriptors, accepting fails at once, again and again; the pause lets
 /// other tasks close theirs.
@@ -45,6 +52,7 @@ pub async fn bind(address: SocketAddr) -> Result<NoDelayAcceptor, ListenError> {
         head_within: HEAD_WITHIN,
         places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
         is_full: false,
+        tls: None,
     })
 }
 
@@ -68,6 +76,7 @@ pub struct NoDelayAcceptor {
     places: Arc<Semaphore>,
     /// True if the last connection was one too many.
     is_full: bool,
+    tls: Option<TlsAcceptor>,
 }
 
 impl NoDelayAcceptor {
@@ -79,6 +88,13 @@ impl NoDelayAcceptor {
             places: Arc::new(Semaphore::new(max_connections)),
             ..self
         }
+    }
+
+    /// Speaks TLS on all connections.
+    #[must_use]
+    pub fn secured(self, tls: &Tls) -> Self {
+        let tls = Some(tls.acceptor());
+        Self { tls, ..self }
     }
 
     fn refuse_one(&mut self) {
@@ -107,7 +123,7 @@ impl Acceptor for NoDelayAcceptor {
     async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
         loop {
             match self.acceptor.accept().await {
-                Ok((stream, local, remote, scheme)) => {
+                Ok((stream, local, remote, _)) => {
                     let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
                         // The stream is dropped, which closes it.
                         self.refuse_one();
@@ -117,7 +133,12 @@ impl Acceptor for NoDelayAcceptor {
                     // Fails if the connection is already closed; the next read reports that.
                     let _ = stream.set_nodelay(true);
                     set_user_timeout(&stream);
-                    let connection = Connection::new(stream, self.head_within, place);
+                    let scheme = match self.tls {
+                        Some(_) => Scheme::HTTPS,
+                        None => Scheme::HTTP,
+                    };
+                    let line = Line::new(stream, self.tls.as_ref());
+                    let connection = Connection::new(line, self.head_within, place);
                     return Ok((connection, local, remote, scheme));
                 }
                 Err(cause) => {

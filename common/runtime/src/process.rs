@@ -3,6 +3,7 @@
 mod binary; // api, worker and notifier: the same but for what they serve
 mod command_line; // what may be typed
 mod foundation; // database, clock, keys, broker, ledger, relay
+mod listening; // the listener, with TLS
 mod open_files; // the system's limit of them
 mod refusal; // why it does not start, in one line
 
@@ -15,12 +16,12 @@ pub use self::{
     binary::{Binary, run},
     command_line::SettingsArgs,
     foundation::{Foundation, Publishing, clock, connect_database, ledger_settings},
-    refusal::{EXIT_CODE, Refusal, bind, print_refusal},
+    listening::{Listening, bind},
+    refusal::{EXIT_CODE, Refusal, print_refusal},
 };
 use crate::{
     config::{Settings, Telemetry, Testing},
     lifecycle::Shutdown,
-    listen::NoDelayAcceptor,
     memory,
     operations::{Health, Operations},
     telemetry,
@@ -163,13 +164,18 @@ impl Process {
     }
 
     /// Serves until the stop begins; then it accepts no more connections, and requests under way may end.
-    pub fn serve<E>(&self, acceptor: NoDelayAcceptor, endpoint: E, settings: &Settings)
+    pub fn serve<E>(&self, listening: Listening, endpoint: E, settings: &Settings)
     where
         E: IntoEndpoint + Send + 'static,
         E::Endpoint: 'static,
     {
         let http = &settings.http;
         open_files::raise_limit(http.max_connections);
+        let Listening { acceptor, tls } = listening;
+        if let Some(tls) = tls {
+            let watch = tls.watch(Arc::clone(&self.metrics), self.shutdown.stopping());
+            self.shutdown.spawn("certificate", watch);
+        }
         let acceptor = acceptor.bounded(http.head_timeout, http.max_connections);
         let server = Server::new_with_acceptor(acceptor)
             .idle_timeout(http.idle_timeout)

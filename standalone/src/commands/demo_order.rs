@@ -34,8 +34,12 @@ const FINAL_STATUSES: &[&str] = &["delivered", "rejected", "failed", "cancelled"
 pub(crate) async fn place(settings: &Settings, options: DemoOrder) -> Result<ExitCode, Refusal> {
     let url = match &options.url {
         Some(url) => url.clone(),
-        None => Url::parse(&format!("http://{}", settings.http.api_listen))
-            .expect("a socket address forms a valid HTTP URL"),
+        None => Url::parse(&format!(
+            "{}://{}",
+            settings.http.scheme(),
+            settings.http.api_listen
+        ))
+        .expect("a socket address forms a valid HTTP URL"),
     };
     let failed = |cause: anyhow::Error| Refusal::failed("demo-order")(format!("{cause:#}"));
     let status = order(&url, &options).await.map_err(failed)?;

@@ -66,8 +66,12 @@ impl Remote {
     pub(super) fn new(settings: &Settings, args: &RemoteArgs) -> Result<Self, Refusal> {
         let mut url = match &args.url {
             Some(url) => url.clone(),
-            None => Url::parse(&format!("http://{}", settings.http.api_listen))
-                .expect("a socket address forms a valid HTTP URL"),
+            None => Url::parse(&format!(
+                "{}://{}",
+                settings.http.scheme(),
+                settings.http.api_listen
+            ))
+            .expect("a socket address forms a valid HTTP URL"),
         };
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
             return Err(Refusal::NotAnAddress { url });

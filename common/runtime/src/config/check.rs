@@ -62,6 +62,14 @@ fn listening(check: &mut Check, settings: &Settings) {
             );
         }
     }
+    if http.tls_cert_file.is_some() != http.tls_key_file.is_some() {
+        let what = "is not set, but the other of http.tls_cert_file and http.tls_key_file is";
+        let missing = match http.tls_cert_file {
+            Some(_) => "http.tls_key_file",
+            None => "http.tls_cert_file",
+        };
+        check.problem(missing, what);
+    }
     check.range(
         "http.body_limit_bytes",
         http.body_limit_bytes,

@@ -10,6 +10,7 @@ use super::values::{
     Secret, ServiceUrl, milliseconds, optional_parsed, optional_text, optional_url, seconds,
     secrets,
 };
+use crate::listen::TlsFiles;
 use domain::{retention, stuck::StuckLimits};
 use platform::clock::Pace;
 
@@ -19,6 +20,10 @@ pub struct Http {
     pub api_listen: SocketAddr,
     pub notifier_listen: SocketAddr,
     pub worker_listen: SocketAddr,
+    #[serde(deserialize_with = "optional_parsed")]
+    pub tls_cert_file: Option<PathBuf>,
+    #[serde(deserialize_with = "optional_parsed")]
+    pub tls_key_file: Option<PathBuf>,
     #[serde(deserialize_with = "optional_url")]
     pub public_url: Option<ServiceUrl>,
     #[serde(deserialize_with = "optional_url")]
@@ -33,6 +38,25 @@ pub struct Http {
     #[serde(rename = "idle_timeout_s", deserialize_with = "seconds")]
     pub idle_timeout: Duration,
     pub debug_pages: bool,
+}
+
+impl Http {
+    /// Returns the files of the certificate, if TLS is spoken.
+    #[must_use]
+    pub fn tls_files(&self) -> Option<TlsFiles> {
+        let (cert, key) = (self.tls_cert_file.clone()?, self.tls_key_file.clone()?);
+        Some(TlsFiles { cert, key })
+    }
+
+    /// Returns the scheme of addresses that a process with these settings listens on.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls_files().is_some() {
+            "https"
+        } else {
+            "http"
+        }
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

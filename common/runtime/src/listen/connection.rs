@@ -1,5 +1,5 @@
-//! A client's connection, which is closed if the head of a request comes too slowly, and which counts as open until it is
-//! dropped.
+//! A client's connection, which is closed if its handshake or the head of a request comes too slowly, and which counts as
+//! open until it is dropped.
 
 use std::{
     io,
@@ -10,10 +10,11 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     sync::OwnedSemaphorePermit,
     time::{Instant, Sleep},
 };
+
+use super::line::Line;
 
 /// Begins a connection that speaks HTTP/2, whose frames have no end of a head.
 const HTTP2: &[u8] = b"PRI * HTTP/2";
@@ -39,28 +40,39 @@ enum Stage {
 /// An accepted connection.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    line: Line,
     stage: Stage,
     within: Duration,
-    /// Set while a head is under way.
+    /// Set while a handshake or a head is under way.
     deadline: Option<Pin<Box<Sleep>>>,
     _counted: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, within: Duration, counted: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(line: Line, within: Duration, counted: OwnedSemaphorePermit) -> Self {
+        let deadline = line.is_in_handshake().then(|| deadline(within));
         Self {
-            stream,
+            line,
             stage: Stage::Idle,
             within,
-            deadline: None,
+            deadline,
             _counted: counted,
         }
     }
 
     #[cfg(test)]
-    pub(super) fn stream(&self) -> &TcpStream {
-        &self.stream
+    pub(super) fn stream(&self) -> &tokio::net::TcpStream {
+        self.line.tcp().expect("its handshake has ended")
+    }
+
+    /// Ends the connection if what is under way has taken too long.
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let deadline = self.deadline.as_mut();
+        if deadline.is_some_and(|it| it.as_mut().poll(context).is_ready()) {
+            let slow = "the handshake or the head of a request came too slowly";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, slow)));
+        }
+        Poll::Pending
     }
 
     fn has_read(&mut self, bytes: &[u8]) {
@@ -69,9 +81,7 @@ impl Connection {
         }
         let stage = self.stage.after_reading(bytes);
         if self.stage == Stage::Idle && matches!(stage, Stage::Head { .. }) {
-            self.deadline = Some(Box::pin(tokio::time::sleep_until(
-                Instant::now() + self.within,
-            )));
+            self.deadline = Some(deadline(self.within));
         }
         if !matches!(stage, Stage::Head { .. }) {
             self.deadline = None;
@@ -86,6 +96,10 @@ impl Connection {
             self.stage = stage;
         }
     }
+}
+
+fn deadline(within: Duration) -> Pin<Box<Sleep>> {
+    Box::pin(tokio::time::sleep_until(Instant::now() + within))
 }
 
 impl Stage {
@@ -131,20 +145,22 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.line.is_in_handshake() {
+            match this.line.poll_handshake(context) {
+                Poll::Ready(done) => {
+                    this.deadline = None;
+                    done?;
+                }
+                Poll::Pending => return this.poll_deadline(context),
+            }
+        }
         let before = buffer.filled().len();
-        match Pin::new(&mut this.stream).poll_read(context, buffer) {
+        match Pin::new(&mut this.line).poll_read(context, buffer) {
             Poll::Ready(read) => {
                 this.has_read(&buffer.filled()[before..]);
                 Poll::Ready(read)
             }
-            Poll::Pending => {
-                let deadline = this.deadline.as_mut();
-                if deadline.is_some_and(|it| it.as_mut().poll(context).is_ready()) {
-                    let slow = "the head of a request came too slowly";
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, slow)));
-                }
-                Poll::Pending
-            }
+            Poll::Pending => this.poll_deadline(context),
         }
     }
 }
@@ -156,7 +172,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        let written = Pin::new(&mut this.line).poll_write(context, bytes);
         if let Poll::Ready(Ok(written)) = written {
             this.has_written(&bytes[..written]);
         }
@@ -169,7 +185,7 @@ impl AsyncWrite for Connection {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        let written = Pin::new(&mut this.line).poll_write_vectored(context, slices);
         if let (Poll::Ready(Ok(1..)), Some(first)) =
             (&written, slices.iter().find(|one| !one.is_empty()))
         {
@@ -179,15 +195,15 @@ impl AsyncWrite for Connection {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.line.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        Pin::new(&mut self.get_mut().line).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        Pin::new(&mut self.get_mut().line).poll_shutdown(context)
     }
 }
 

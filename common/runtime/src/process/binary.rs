@@ -65,15 +65,16 @@ where
     refuse_single_process_backends(binary, &settings)?;
     let keys = crate::keys::from_settings(&settings.secrets)?;
     begin(&settings.telemetry, &settings.testing)?;
-    let acceptor = bind(binary.listen_setting, (binary.listen)(&settings.http)).await?;
+    let http = &settings.http;
+    let listening = bind(binary.listen_setting, (binary.listen)(http), http).await?;
     let shutdown = stop_on_signals(&settings)?;
-    let address = format!("http://{}", acceptor.address());
-    let public_url = public_url(binary, &settings.http, acceptor.address());
+    let address = listening.url();
+    let public_url = public_url(binary, http, listening.address());
 
     let foundation = Foundation::build(&settings, keys, &public_url, binary.publishes).await?;
     let process = Process::start(foundation, shutdown);
     let endpoint = add(&process, &settings).await?;
-    process.serve(acceptor, endpoint, &settings);
+    process.serve(listening, endpoint, &settings);
     // A program that waits for this line may send requests from now on. A closed standard output is ignored.
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{} {}: {address}/readyz", binary.name, binary.version)
@@ -87,8 +88,8 @@ where
 fn public_url(binary: &Binary, http: &Http, listens_at: SocketAddr) -> String {
     match &http.public_url {
         Some(url) => url.expose().trim_end_matches('/').to_owned(),
-        None if binary.listen_setting == API_LISTEN => format!("http://{listens_at}"),
-        None => format!("http://{}", http.api_listen),
+        None if binary.listen_setting == API_LISTEN => format!("{}://{listens_at}", http.scheme()),
+        None => format!("{}://{}", http.scheme(), http.api_listen),
     }
 }
 
@@ -157,6 +158,12 @@ mod tests {
         let api_listen = [("http.api_listen", "127.0.0.1:8000")];
         assert_eq!(of(&API, &api_listen), "http://127.0.0.1:9999");
         assert_eq!(of(&worker, &api_listen), "http://127.0.0.1:8000");
+        let secured = [
+            ("http.tls_cert_file", "/etc/cert.pem"),
+            ("http.tls_key_file", "/etc/key.pem"),
+        ];
+        assert_eq!(of(&API, &secured), "https://127.0.0.1:9999");
+        assert_eq!(of(&worker, &secured), "https://127.0.0.1:8080");
         let public = [("http.public_url", "https://order.example/")];
         for binary in [&API, &worker] {
             assert_eq!(of(binary, &public), "https://order.example");

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     config::{self, SettingsError},
     keys::KeysError,
-    listen::{self, ListenError, NoDelayAcceptor},
+    listen::{ListenError, TlsError},
     telemetry::TelemetryError,
 };
 use platform::crash::UnknownCrashPoint;
@@ -52,6 +52,8 @@ pub enum Refusal {
         cause: ListenError,
     },
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Keys(#[from] KeysError),
     #[error("broker.url: {0}")]
     Broker(#[from] broker::ConnectError),
@@ -78,14 +80,6 @@ impl Refusal {
             cause: cause.into(),
         }
     }
-}
-
-/// Starts to listen on the address that `setting` holds.
-pub async fn bind(setting: &'static str, address: SocketAddr) -> Result<NoDelayAcceptor, Refusal> {
-    listen::bind(address).await.map_err(|error| match error {
-        ListenError::InUse(address) => Refusal::PortTaken { setting, address },
-        cause @ ListenError::Refused { .. } => Refusal::NotListening { setting, cause },
-    })
 }
 
 /// Prints a refusal on standard error, after the program's name.
