@@ -164,18 +164,25 @@ def grafana():
 
 
 def settings():
-    """Returns every setting as its environment variable."""
+    """Returns every setting as its environment variable, those that name a file with the value, and the defaults."""
     default = tomllib.loads((ROOT / "common/config/default.toml").read_text())
-    return {f"EXPEDITER__{section}__{key}".upper() for section, keys in default.items() for key in keys}, default
+    known = {f"EXPEDITER__{section}__{key}".upper() for section, keys in default.items() for key in keys}
+    return known, {f"{name}_FILE" for name in known} - known, default
 
 
 def by(documents, kind):
     return {one["metadata"]["name"]: one for one in documents if one["kind"] == kind}
 
 
+def secret_folders(deployment):
+    """Returns the folders in which the container finds a secret, and can only read it."""
+    secrets = {volume["name"] for volume in deployment["spec"]["template"]["spec"].get("volumes", []) if "secret" in volume}
+    return {mount["mountPath"] for mount in container(deployment).get("volumeMounts", []) if mount["name"] in secrets and mount.get("readOnly")}
+
+
 def cluster_faults(documents):
     faults = []
-    known, default = settings()
+    known, in_files, default = settings()
     deployments, services = by(documents, "Deployment"), by(documents, "Service")
     maps, budgets, policies = by(documents, "ConfigMap"), by(documents, "PodDisruptionBudget"), by(documents, "NetworkPolicy")
     if by(documents, "Secret"):
@@ -241,9 +248,11 @@ def cluster_faults(documents):
         if len(selected) != 1 or {port["targetPort"] for port in service["spec"]["ports"]} - ports:
             faults.append(f"the service {name} leads nowhere")
     for name, value in maps.get("settings", {}).get("data", {}).items():
-        if name not in known:
+        if name not in known | in_files:
             faults.append(f"there is no setting {name}")
-        if re.search("SECRET|PASSWORD|KEY|__URL", name) and not name.endswith("PUBLIC_URL"):
+        if name in in_files:
+            faults += [f"{kind} does not mount {value}" for kind in KINDS if value.rpartition("/")[0] not in secret_folders(deployments[kind])]
+        elif re.search("SECRET|PASSWORD|KEY|__URL", name) and not name.endswith(("PUBLIC_URL", "_FILE")):
             faults.append(f"{name} belongs into the secret")
         if name.endswith("_LISTEN") and not value.startswith("0.0.0.0:"):
             faults.append(f"{name} is not reached from other pods")
@@ -300,8 +309,16 @@ def kubernetes():
             ),
             (change("Deployment", "api", lambda it: container(it).pop("lifecycle")), "api is killed before it has stopped"),
             (
-                change("Deployment", "worker", lambda it: container(it)["env"][0].update(valueFrom={}, value="mysql://")),
+                change("Deployment", "worker", lambda it: container(it).update(env=[{"name": "EXPEDITER__DATABASE__URL", "value": "mysql://"}])),
                 "worker: EXPEDITER__DATABASE__URL is no reference to a secret",
+            ),
+            (
+                change("Deployment", "notifier", lambda it: container(it).pop("volumeMounts")),
+                "notifier does not mount /run/secrets/expediter/database_url",
+            ),
+            (
+                change("ConfigMap", "settings", lambda it: it["data"].update(EXPEDITER__OUTSIDE__CODES_URL_FILE="/etc/url")),
+                "api does not mount /etc/url",
             ),
             (change("Deployment", "api", lambda it: container(it)["securityContext"].clear()), "api may write or gain privileges"),
             (change("Deployment", "gateway", lambda it: it["spec"].update(replicas=1)), "gateway has only one pod"),
