@@ -1,6 +1,8 @@
 //! TLS for all that a process listens on. Certificate and key are read again when their files change, so that a renewal
 //! needs no restart (docs/adr/0090-a-certificate-is-renewed-without-a-restart.md).
 
+mod validity;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -8,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use parking_lot::RwLock;
-use platform::{metrics::Metrics, secrets::sha256};
+use platform::{clock::Clock, metrics::Metrics, secrets::sha256};
 use tokio::{fs::File, io::AsyncReadExt};
 use tokio_rustls::{
     TlsAcceptor,
@@ -57,10 +60,14 @@ pub struct Tls {
     acceptor: TlsAcceptor,
     /// Hash of the files as they were seen last, or why they were not read.
     seen: Result<[u8; 32], TlsError>,
+    /// Judges what has ended. Of this machine, as that of the clients is of theirs.
+    clock: Clock,
 }
 
 impl Tls {
-    pub async fn load(files: TlsFiles) -> Result<Self, TlsError> {
+    /// Reads the files. A certificate that has ended is taken: some clients do not look, and a process that does not start
+    /// helps nobody.
+    pub async fn load(files: TlsFiles, clock: Clock) -> Result<Self, TlsError> {
         let pair = files.read().await?;
         let served = Arc::new(Served(RwLock::new(Arc::new(pair.certified()?))));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -74,6 +81,7 @@ impl Tls {
             served,
             acceptor: TlsAcceptor::from(Arc::new(config)),
             seen: Ok(pair.hash()),
+            clock,
         })
     }
 
@@ -84,6 +92,7 @@ impl Tls {
     /// Serves a renewed certificate to new connections as soon as it is found. One that cannot be used is logged and
     /// counted, and the one before is served on.
     pub async fn watch(mut self, metrics: Arc<Metrics>, stopping: CancellationToken) {
+        self.tell_end(&metrics);
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
@@ -93,6 +102,7 @@ impl Tls {
                 None => {}
                 Some(Ok(())) => {
                     metrics.tls_renewal_refused.set(0);
+                    self.tell_end(&metrics);
                     tracing::info!("the renewed TLS certificate is served from now on");
                 }
                 Some(Err(error)) => {
@@ -115,8 +125,32 @@ impl Tls {
         }
         self.seen = seen;
         let certified = read.and_then(|pair| pair.certified());
+        let certified = certified.and_then(|certified| {
+            if self.has_ended(&certified) && !self.has_ended(&self.served.0.read()) {
+                let what = "names a file with a certificate that has ended";
+                return Err(refused(CERT, what));
+            }
+            Ok(certified)
+        });
         Some(certified.map(|certified| *self.served.0.write() = Arc::new(certified)))
     }
+
+    fn has_ended(&self, certified: &CertifiedKey) -> bool {
+        end_of(certified).is_some_and(|end| end <= self.clock.now())
+    }
+
+    fn tell_end(&self, metrics: &Metrics) {
+        let served = Arc::clone(&self.served.0.read());
+        let Some(end) = end_of(&served) else { return };
+        metrics.tls_certificate_ends.set(end.timestamp());
+        if end <= self.clock.now() {
+            tracing::warn!(%end, "the TLS certificate has ended at {end}, and is served all the same");
+        }
+    }
+}
+
+fn end_of(certified: &CertifiedKey) -> Option<DateTime<Utc>> {
+    validity::end_of(certified.end_entity_cert().ok()?)
 }
 
 impl std::fmt::Debug for Tls {

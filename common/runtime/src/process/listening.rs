@@ -7,6 +7,7 @@ use crate::{
     config::Http,
     listen::{self, ListenError, NoDelayAcceptor, Tls},
 };
+use platform::clock::Clock;
 
 /// Starts to listen on the address that `setting` holds, with the certificate of the settings.
 pub async fn bind(
@@ -15,7 +16,7 @@ pub async fn bind(
     http: &Http,
 ) -> Result<Listening, Refusal> {
     let tls = match http.tls_files() {
-        Some(files) => Some(Tls::load(files).await?),
+        Some(files) => Some(Tls::load(files, Clock::system()).await?),
         None => None,
     };
     let acceptor = listen::bind(address).await.map_err(|error| match error {

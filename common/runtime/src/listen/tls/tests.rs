@@ -4,7 +4,7 @@ use std::{fs, net::SocketAddr};
 
 use platform::chance::Chance;
 use poem::{Route, Server, get, handler, listener::Acceptor};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -30,8 +30,14 @@ impl Authority {
 
     /// Returns a new certificate for loopback and its key, in PEM.
     fn issue(&self) -> (String, String) {
+        self.issue_until(3000)
+    }
+
+    /// Returns one that ends with the beginning of a year.
+    fn issue_until(&self, year: i32) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
         let cert = params.signed_by(&key, &self.0).unwrap();
         (cert.pem(), key.serialize_pem())
     }
@@ -77,7 +83,7 @@ impl Folder {
     }
 
     async fn load(&self) -> Result<Tls, TlsError> {
-        Tls::load(self.files()).await
+        Tls::load(self.files(), Clock::system()).await
     }
 }
 
@@ -187,6 +193,27 @@ async fn a_renewal_that_cannot_be_used_is_told_once_and_the_old_certificate_stay
     folder.write(&first);
     assert_eq!(tls.look().await, Some(Ok(())));
     assert_eq!(shown(&authority, address).await, der(&first.0));
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_ended_replaces_none_that_has_not() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let clock = Clock::manual("2026-11-20T12:00:00Z".parse().unwrap());
+    let load = async || Tls::load(folder.files(), clock.clone()).await.unwrap();
+    let metrics = Metrics::new();
+    folder.write(&authority.issue_until(2027));
+    let mut tls = load().await;
+    tls.tell_end(&metrics);
+    assert_eq!(metrics.tls_certificate_ends.get(), 1_798_761_600);
+    folder.write(&authority.issue_until(2026));
+    let refused = tls.look().await.unwrap().unwrap_err();
+    assert_eq!(refused.setting, CERT);
+    // It is better than none, and than another one that has ended.
+    let mut tls = load().await;
+    folder.write(&authority.issue_until(2025));
+    assert_eq!(tls.look().await, Some(Ok(())));
+    folder.write(&authority.issue_until(2028));
+    assert_eq!(tls.look().await, Some(Ok(())));
 }
 
 #[tokio::test]
