@@ -247,7 +247,7 @@ impl SigningKeys {
     /// Returns the signatures by all keys, that by the newest first.
     pub fn signatures<'k>(&'k self, message: &'k [u8]) -> impl Iterator<Item = [u8; 32]> + 'k {
         let all = std::iter::once(&self.newest).chain(&self.previous);
-        all.map(|key| key.sign(message))
+        all.map(move |key| key.sign(message))
     }
 }
 

@@ -31,7 +31,7 @@ use zeroize::Zeroizing;
 const LOOK_INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum size of a file; a long chain has 10 KiB.
 const MAX_BYTES: u64 = 1 << 20;
-/// What is spoken inside TLS. Not HTTP/2, whose heads have no end that a slow sender could be measured by.
+/// Protocol inside TLS. Not HTTP/2: its heads have no end that a slow sender could be measured by.
 const HTTP: &[u8] = b"http/1.1";
 
 const CERT: &str = "http.tls_cert_file";
@@ -60,7 +60,7 @@ pub struct Tls {
     acceptor: TlsAcceptor,
     /// Hash of the files as they were seen last, or why they were not read.
     seen: Result<[u8; 32], TlsError>,
-    /// Judges what has ended. Of this machine, as that of the clients is of theirs.
+    /// Judges whether a certificate has ended, by the time of this machine.
     clock: Clock,
 }
 

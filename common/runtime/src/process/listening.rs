@@ -28,7 +28,10 @@ pub async fn bind(
             acceptor: acceptor.secured(&tls),
             tls: Some(tls),
         },
-        None => Listening { acceptor, tls },
+        None => Listening {
+            acceptor,
+            tls: None,
+        },
     })
 }
 
