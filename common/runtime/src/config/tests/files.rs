@@ -173,7 +173,6 @@ fn the_content_of_a_file_never_shows_whatever_is_wrong_with_it() {
                 !wrong.contains("hunter2") && !wrong.contains("98765"),
                 "{wrong}"
             );
-            assert!(wrong.contains(&variable(&key)), "{wrong}");
         }
     }
 }

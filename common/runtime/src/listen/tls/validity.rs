@@ -42,7 +42,7 @@ fn element(der: &[u8], kind: u8) -> Option<(&[u8], &[u8])> {
 fn any_element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[kind, length], rest) = der.split_first_chunk()?;
     let (length, rest) = match length {
-        0..0x80 => (usize::from(length), rest),
+        0..=0x7f => (usize::from(length), rest),
         // The number of bytes that the length has.
         0x81..=0x84 => {
             let (bytes, rest) = rest.split_at_checked(usize::from(length & 0x0f))?;
