@@ -47,14 +47,14 @@ bench: ## measure against limits and write docs/benchmarks.md (QUICK=1 ONLY=8,9 
 	@scripts/bench
 
 .PHONY: up down
-up: ## start a production setup on private servers: 2 api, 2 worker, 2 notifier, kitchen, courier, gateway (PROFILE=debug, PORT=8000)
+up: ## start a production setup on private servers: 2 api, 2 worker, 2 notifier, kitchen, courier, gateway (PROFILE=debug, PORT=8000; CLUSTER=1: on three nodes each of MariaDB and RabbitMQ)
 	@scripts/up
 
 down: ## stop everything that `make up` started
 	@scripts/up down
 
 .PHONY: chaos
-chaos: ## kill, stall, disconnect and restart processes under load, then verify every order (ROUNDS=20 SEED= FIRST=0 GROUND=embedded, fleet or both)
+chaos: ## kill, stall, disconnect and restart processes under load, then verify every order (ROUNDS=20 SEED= FIRST=0 GROUND=embedded, fleet, cluster, both for the first two, or all)
 	cargo build --workspace --bins
 	@$${CARGO_TARGET_DIR:-target}/debug/chaos --ground $(or $(GROUND),both) --rounds $(or $(ROUNDS),20) --first $(or $(FIRST),0) $(if $(SEED),--seed $(SEED)) $(CHAOS)
 
