@@ -2,6 +2,8 @@
 
 pub mod servers; // MariaDB and RabbitMQ, which may be killed
 
+mod cluster; // failures of their nodes
+
 mod plan; // the orders and failures of a round
 
 mod house; // the whole setup under test
@@ -214,10 +216,19 @@ async fn last_number(url: &str) -> Option<i64> {
     None
 }
 
-async fn audited(house: &House) -> Option<Violation> {
+async fn audited(house: &House) -> Vec<Violation> {
+    let mut violations = Vec::new();
     let audit = house.audit().await;
-    (audit.code != Some(0))
-        .then(|| Violation::new(format!("audit: {}\n{}", audit.stdout, audit.stderr)))
+    if audit.code != Some(0) {
+        let what = format!("audit: {}\n{}", audit.stdout, audit.stderr);
+        violations.push(Violation::new(what));
+    }
+    if let Some(servers) = &house.servers
+        && servers.are_cluster()
+    {
+        violations.extend(servers.difference().await.map(Violation::new));
+    }
+    violations
 }
 
 /// Returns the message of a panic.

@@ -19,6 +19,7 @@ mod screen; // a page that reconnects
 mod shop; // a test's store
 
 pub mod chaos; // rounds of failures, with their verification
+pub mod gateway; // nginx in front of processes
 
 pub use channel::{Channel, Frame};
 pub use courier::Courier;
@@ -26,6 +27,7 @@ pub use event_stream::EventStream;
 pub use expediter::{Expediter, client};
 pub use fleet::{Fleet, Gate, Kind, Member};
 pub use folder::Folder;
+pub use gateway::Gateway;
 pub use ground::{Ground, on_embedded, on_servers};
 pub use integrator::{Integrator, Mood, Received, SentCallback, SignedWith};
 pub use launch::{Ended, Launch, built};

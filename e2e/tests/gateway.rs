@@ -1,149 +1,30 @@
 //! Tests the gateway's configuration with a real nginx in front of a real process: forwarding and its own answers.
 
-use std::{
-    fs,
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Stdio},
+use std::{fs, path::Path};
+
+use e2e::{
+    Channel, EventStream, Expediter, Folder, Gateway, Ground, SOON,
+    gateway::{CONFIGURATION, nginx},
+    until_within,
 };
-
-use e2e::{Channel, EventStream, Expediter, Folder, Ground, SOON, client, until_within};
-use reqwest::{Client, Response};
+use reqwest::Response;
 use serde_json::{Value, json};
-use store::testing::environment;
 
-const CONFIGURATION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/gateway");
-const LOG: &str = "access.log";
 /// Timeout in the gateway's configuration, and its replacement in these tests.
 const READ_TIMEOUTS: [&str; 2] = ["proxy_read_timeout 60s;", "proxy_read_timeout 5s;"];
 
-/// Returns a command for nginx; prints that the tests are skipped, and returns `None`, if it is not installed.
-fn nginx(arguments: &[&str]) -> Option<Command> {
-    // Debian installs servers in folders that only root has in PATH.
-    let path = std::env::join_paths(["/usr/sbin", "/usr/bin", "/sbin", "/bin"]).expect("no colons");
-    let mut version = Command::new("nginx");
-    if version.env("PATH", &path).arg("-v").output().is_err() {
-        assert!(
-            !environment::in_ci(),
-            "CI must not skip the gateway: no nginx"
-        );
-        eprintln!("SKIPPED: the gateway, for nginx is not installed");
-        return None;
-    }
-    let mut nginx = Command::new("nginx");
-    nginx
-        .env("PATH", path)
-        .args(["-e", "stderr"])
-        .args(arguments);
-    Some(nginx)
-}
-
-/// A running nginx; dropping it kills it.
-#[derive(Debug)]
-struct Gateway {
-    url: String,
-    process: Child,
-    client: Client,
-    folder: Folder,
-}
-
-impl Gateway {
-    /// Starts nginx as `scripts/up` does, in one process; `None` if it is not installed.
-    async fn before(expediter: &Expediter) -> Option<Self> {
-        let path = Path::new(CONFIGURATION).join("expediter.conf");
-        let server = fs::read_to_string(path).expect("it is in the source tree");
-        let [long, short] = READ_TIMEOUTS;
-        assert_eq!(
-            server.matches(long).count(),
-            1,
-            "the timeout must be set once, for the api"
-        );
-        let server = server.replace(long, short);
-        let behind = expediter.url.trim_start_matches("http://");
-        for _ in 0..5 {
-            let folder = Folder::new();
-            // Another process may take this port first: then the next try gets another one.
-            let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-            let listen = free.expect("loopback has free ports").to_string();
-            let at = folder.path().display();
-            let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-                .map(|kind| format!("{kind}_temp_path {at}/{kind};\n"))
-                .concat();
-            fs::write(folder.path().join("server.conf"), &server).expect("the folder is ours");
-            let configuration = format!(
-                "daemon off; master_process off; pid {at}/pid; error_log stderr crit;
-                events {{ worker_connections 512; }}
-                http {{
-                    {temporary}
-                    include {CONFIGURATION}/http.conf;
-                    map '' $to_api {{ default {behind}; }} map '' $to_notifier {{ default {behind}; }}
-                    server {{ listen {listen}; include {at}/server.conf; }}
-                }}"
-            );
-            let file = folder.path().join("nginx.conf");
-            fs::write(&file, configuration).expect("the folder is ours");
-            let log = fs::File::create(folder.path().join(LOG)).expect("the folder is ours");
-            let mut command = nginx(&["-c", &file.display().to_string()])?;
-            let process = command
-                .stdout(Stdio::from(log))
-                .spawn()
-                .expect("it was there just now");
-            let mut gateway = Self {
-                url: format!("http://{listen}"),
-                process,
-                client: client(),
-                folder,
-            };
-            if gateway.answers().await {
-                return Some(gateway);
-            }
-        }
-        panic!("nginx did not start on any of five ports");
-    }
-
-    /// Waits until it answers; returns false if it has ended.
-    async fn answers(&mut self) -> bool {
-        until_within(SOON, "a response of the gateway, or its end", || {
-            let ended = self.process.try_wait().expect("a child can be waited for");
-            let asked = self.client.get(format!("{}/healthz", self.url)).send();
-            async move {
-                if ended.is_some() {
-                    return Some(false);
-                }
-                asked
-                    .await
-                    .is_ok_and(|it| it.status() == 200)
-                    .then_some(true)
-            }
-        })
-        .await
-    }
-
-    async fn get(&self, path: &str, request_id: &str) -> Response {
-        let asked = self.client.get(format!("{}{path}", self.url));
-        let answer = asked.header("X-Request-Id", request_id).send().await;
-        answer.expect("an answer of the gateway")
-    }
-
-    async fn post(&self, path: &str, body: String) -> Response {
-        let asked = self.client.post(format!("{}{path}", self.url)).body(body);
-        let answer = asked
-            .header("Content-Type", "application/json")
-            .send()
-            .await;
-        answer.expect("an answer of the gateway")
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join(LOG)).expect("it was made before the start")
-    }
-}
-
-impl Drop for Gateway {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// Starts nginx in front of a process; `None` if it is not installed.
+async fn gateway_before(expediter: &Expediter) -> Option<Gateway> {
+    let routes = Gateway::routes();
+    let [long, short] = READ_TIMEOUTS;
+    assert_eq!(
+        routes.matches(long).count(),
+        1,
+        "the timeout must be set once, for the api"
+    );
+    let behind = expediter.url.trim_start_matches("http://").parse();
+    let behind = [behind.expect("the process printed its address")];
+    Gateway::start(&behind, &behind, &routes.replace(long, short)).await
 }
 
 /// Returns the status, `X-Request-Id`, `Retry-After` and the body, which must be a problem.
@@ -173,7 +54,7 @@ async fn help(expediter: &Expediter, reason: &Value) -> String {
 async fn what_comes_through_the_gateway_is_as_it_was_sent_and_its_own_answers_look_like_ours() {
     let ground = Ground::embedded();
     let mut expediter = ground.launch().start().await;
-    let Some(gateway) = Gateway::before(&expediter).await else {
+    let Some(gateway) = gateway_before(&expediter).await else {
         return;
     };
     let code = expediter.session_code().to_owned();

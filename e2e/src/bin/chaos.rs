@@ -9,7 +9,8 @@ use platform::chance::Chance;
 /// Kills, stalls, disconnects and restarts processes under load, then compares accepted orders with stored ones.
 #[derive(Debug, Parser)]
 struct CommandLine {
-    /// Setup under test: one process on SQLite, or two of each kind on MySQL and RabbitMQ
+    /// Setup under test: one process on SQLite, two of each kind on MySQL and RabbitMQ, the same on three nodes each, the
+    /// first two, or all
     #[arg(long, value_enum, default_value_t = Ground::Both)]
     ground: Ground,
     /// Number of rounds on each ground
@@ -21,7 +22,7 @@ struct CommandLine {
     /// Number of the first round
     #[arg(long, default_value_t = 0)]
     first: u32,
-    /// Use the servers of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, which are never killed
+    /// For a fleet, use the servers of EXPEDITER_TEST_MYSQL_URL and EXPEDITER_TEST_AMQP_URL, which are never killed
     #[arg(long)]
     named_servers: bool,
 }
@@ -30,7 +31,9 @@ struct CommandLine {
 enum Ground {
     Embedded,
     Fleet,
+    Cluster,
     Both,
+    All,
 }
 
 #[tokio::main]
@@ -45,24 +48,25 @@ async fn main() -> ExitCode {
         .unwrap_or_else(|| u64::from_le_bytes(Chance::system().bytes()));
     println!("seed {seed}");
     let mut is_clean = true;
-    for shape in [Shape::Embedded, Shape::Fleet] {
-        let is_wanted = match line.ground {
-            Ground::Both => true,
-            Ground::Embedded => shape == Shape::Embedded,
-            Ground::Fleet => shape == Shape::Fleet,
-        };
-        if !is_wanted {
-            continue;
-        }
+    let shapes: &[Shape] = match line.ground {
+        Ground::Embedded => &[Shape::Embedded],
+        Ground::Fleet => &[Shape::Fleet],
+        Ground::Cluster => &[Shape::Cluster],
+        Ground::Both => &[Shape::Embedded, Shape::Fleet],
+        Ground::All => &[Shape::Embedded, Shape::Fleet, Shape::Cluster],
+    };
+    for &shape in shapes {
         let servers = match shape {
-            Shape::Embedded => None,
-            Shape::Fleet | Shape::Three => match servers(line.named_servers).await {
-                Ok(servers) => Some(servers),
-                Err(error) => {
-                    println!("the servers could not be started: {error}");
-                    return ExitCode::from(2);
-                }
-            },
+            Shape::Embedded => Ok(None),
+            Shape::Fleet | Shape::Three => servers(line.named_servers).await.map(Some),
+            Shape::Cluster => Servers::cluster().await.map(Some),
+        };
+        let servers = match servers {
+            Ok(servers) => servers,
+            Err(error) => {
+                println!("the servers could not be started: {error}");
+                return ExitCode::from(2);
+            }
         };
         let chaos = Chaos {
             shape,

@@ -14,9 +14,9 @@ use tokio::{
 use super::{
     plan::{Reach, SESSION_TIMEOUT_MS, Wire},
     process::{Process, answer, client, program, unused_address},
-    servers::Servers,
+    servers::{Address, Server, Servers},
 };
-use crate::{Ended, Folder, Launch};
+use crate::{Ended, Folder, Gateway, Launch};
 
 /// Speed of the processes' clock relative to real time, so that retries and leases do not slow down rounds.
 pub const RATE: u32 = 20;
@@ -30,6 +30,8 @@ pub enum Shape {
     Embedded,
     /// Two of each of `api`, `worker` and `notifier`, on MySQL and RabbitMQ.
     Fleet,
+    /// The same behind nginx, on three nodes each of MySQL and RabbitMQ.
+    Cluster,
     /// One process of each.
     Three,
 }
@@ -40,7 +42,9 @@ impl Shape {
     pub fn roles(self) -> &'static [&'static str] {
         match self {
             Self::Embedded => &["expediter"],
-            Self::Fleet => &["api", "api", "notifier", "notifier", "worker", "worker"],
+            Self::Fleet | Self::Cluster => {
+                &["api", "api", "notifier", "notifier", "worker", "worker"]
+            }
             Self::Three => &["api", "notifier", "worker"],
         }
     }
@@ -52,10 +56,10 @@ pub struct House {
     pub front: Line,
     /// Proxy for live channels; `None` in a single process, which serves them at the front.
     pub screens: Option<Line>,
-    /// Proxies from each process to the database and to the broker, in the order of the processes; empty without
-    /// servers.
-    pub database: Vec<Line>,
-    pub broker: Vec<Line>,
+    /// Proxies from each process to each node of the database and of the broker, in the order of the processes and of
+    /// the nodes; empty without servers.
+    pub database: Vec<Vec<Line>>,
+    pub broker: Vec<Vec<Line>>,
     pub processes: Vec<Process>,
     pub servers: Option<Servers>,
     pub namespace: String,
@@ -64,7 +68,10 @@ pub struct House {
     password: String,
     /// Deleted with the house.
     _folder: Folder,
+    _gateway: Option<Gateway>,
     deaths: Mutex<()>,
+    /// A cluster's brokers may be down while one of its databases is.
+    broker_deaths: Mutex<()>,
 }
 
 impl House {
@@ -90,10 +97,21 @@ impl House {
         let count = |role: &str| roles.iter().filter(|one| **one == role).count();
         let (api, notifier) = (count("api") + count("expediter"), count("notifier"));
         let addresses: Vec<SocketAddr> = roles.iter().map(|_| unused_address()).collect();
-        let front = Line::to(addresses[..api].to_vec()).await;
+        let (mut api_at, mut notifier_at) = (
+            addresses[..api].to_vec(),
+            addresses[api..api + notifier].to_vec(),
+        );
+        let mut gateway = None;
+        if shape == Shape::Cluster {
+            gateway = Gateway::start(&api_at, &notifier_at, &Gateway::routes()).await;
+        }
+        if let Some(gateway) = &gateway {
+            (api_at, notifier_at) = (vec![gateway.address], vec![gateway.address]);
+        }
+        let front = Line::to(api_at).await;
         let screens = match notifier {
             0 => None,
-            count => Some(Line::to(addresses[api..api + count].to_vec()).await),
+            _ => Some(Line::to(notifier_at).await),
         };
         let (mut database, mut broker) = (Vec::new(), Vec::new());
         let namespace = format!("chaos-{}", addresses[0].port());
@@ -122,8 +140,8 @@ impl House {
                 .set("broker.namespace", &namespace);
             commands = common.clone().set("database.url", servers.mysql.url());
             for _ in roles {
-                database.push(Line::to(vec![servers.mysql.end]).await);
-                broker.push(Line::to(vec![servers.amqp.end]).await);
+                database.push(lines_to(&servers.mysql).await);
+                broker.push(lines_to(&servers.amqp).await);
             }
         }
         let made = commands
@@ -141,8 +159,8 @@ impl House {
                 let mut common = common.clone();
                 if let Some(servers) = &servers {
                     common = common
-                        .set("database.url", servers.mysql.through(database[n].address))
-                        .set("broker.url", servers.amqp.through(broker[n].address));
+                        .set("database.url", servers.mysql.through(&ends(&database[n])))
+                        .set("broker.url", servers.amqp.through(&ends(&broker[n])));
                 }
                 Process::new(n, role, *address, &common, folder.path())
             })
@@ -162,13 +180,22 @@ impl House {
             client: client(),
             password: made.stdout.trim().to_owned(),
             _folder: folder,
+            _gateway: gateway,
             deaths: Mutex::new(()),
+            broker_deaths: Mutex::new(()),
         }
     }
 
-    /// Locks server failures: a killed server must be back before another is killed.
-    pub async fn lock_server_failures(&self) -> MutexGuard<'_, ()> {
-        self.deaths.lock().await
+    /// Locks server failures: a killed server must be back before another is killed, and a node before another of its
+    /// kind.
+    pub async fn lock_failures_of(&self, server: Server) -> MutexGuard<'_, ()> {
+        let is_apart = self.reach().is_cluster && server == Server::RabbitMq;
+        let deaths = if is_apart {
+            &self.broker_deaths
+        } else {
+            &self.deaths
+        };
+        deaths.lock().await
     }
 
     #[must_use]
@@ -177,6 +204,7 @@ impl House {
             processes: self.processes.len(),
             on_servers: self.servers.is_some(),
             servers_are_own: self.servers.as_ref().is_some_and(Servers::are_own),
+            is_cluster: self.servers.as_ref().is_some_and(Servers::are_cluster),
         }
     }
 
@@ -185,8 +213,8 @@ impl House {
     pub fn wires(&self, wire: Wire) -> Vec<&Line> {
         match wire {
             Wire::Front => vec![&self.front],
-            Wire::Database => self.database.iter().collect(),
-            Wire::Broker => self.broker.iter().collect(),
+            Wire::Database => self.database.iter().flatten().collect(),
+            Wire::Broker => self.broker.iter().flatten().collect(),
             Wire::Integrator => Vec::new(),
         }
     }
@@ -195,7 +223,8 @@ impl House {
     /// its place.
     pub async fn gone(&self, process: usize, away: Duration) {
         let lines = [self.database.get(process), self.broker.get(process)];
-        lines.into_iter().flatten().for_each(Line::vanish);
+        let lines = lines.into_iter().flatten().flatten();
+        lines.for_each(Line::vanish);
         self.processes[process].killed(away).await;
     }
 
@@ -298,4 +327,17 @@ impl House {
         }
         told
     }
+}
+
+/// Starts a proxy to each node.
+async fn lines_to(address: &Address) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for end in &address.ends {
+        lines.push(Line::to(vec![*end]).await);
+    }
+    lines
+}
+
+fn ends(lines: &[Line]) -> Vec<SocketAddr> {
+    lines.iter().map(|line| line.address).collect()
 }

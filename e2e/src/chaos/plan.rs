@@ -8,8 +8,15 @@ use super::servers::Server;
 use crate::Mood;
 use test_line::Traffic;
 
+mod nodes; // failures of a cluster's nodes
+
+pub(super) use nodes::{Node, NodeFault};
+
 /// Time within which orders and failures begin.
-pub(super) const LOAD_DURATION: Duration = Duration::from_millis(2000);
+const LOAD_DURATION: Duration = Duration::from_millis(2000);
+
+/// The same on a cluster, whose nodes take seconds to notice that one has failed.
+const CLUSTER_LOAD_DURATION: Duration = Duration::from_millis(8000);
 
 /// Time after which MySQL ends a silent session of the processes, in milliseconds of real time.
 pub(super) const SESSION_TIMEOUT_MS: u32 = 3000;
@@ -22,6 +29,8 @@ pub struct Reach {
     pub on_servers: bool,
     /// True if the run started the servers, which may then be killed.
     pub servers_are_own: bool,
+    /// True if the servers have several nodes. Then these fail, and not all of them at once.
+    pub is_cluster: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +109,11 @@ pub enum Fault {
         server: Server,
         away: Duration,
     },
+    /// One node of a cluster fails.
+    Node {
+        node: Node,
+        fault: NodeFault,
+    },
     QueueEmptied,
     QueueDeleted,
     Mood {
@@ -108,21 +122,48 @@ pub enum Fault {
     },
 }
 
+impl Reach {
+    fn processes(self) -> u32 {
+        u32::try_from(self.processes).expect("a handful")
+    }
+
+    fn load_duration(self) -> Duration {
+        if self.is_cluster {
+            CLUSTER_LOAD_DURATION
+        } else {
+            LOAD_DURATION
+        }
+    }
+}
+
 impl Round {
     #[must_use]
     pub fn of(seed: u64, number: u32, reach: Reach) -> Self {
         // Each round has its own random numbers, so that it can be repeated without the earlier rounds.
         let mixed = seed ^ u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let dice = Dice(Chance::seeded(mixed));
-        let orders = (0..dice.between(12, 30)).map(|_| dice.wanted()).collect();
-        // Larger setups get more failures at once.
-        let most = if reach.on_servers { 7 } else { 5 };
+        let lasts = reach.load_duration();
+        let orders = (0..dice.between(12, 30))
+            .map(|_| dice.wanted(lasts))
+            .collect();
+        // Larger setups get more failures at once. A cluster gets fewer, because its nodes take long to come back.
+        let most = if reach.on_servers && !reach.is_cluster {
+            7
+        } else {
+            5
+        };
         let mut faults: Vec<Planned> = (0..dice.between(2, most))
             .map(|_| Planned {
-                at: dice.within(LOAD_DURATION),
+                at: dice.within(lasts),
                 trouble: dice.trouble(reach),
             })
             .collect();
+        if reach.is_cluster {
+            faults.push(Planned {
+                at: dice.within(lasts / 2),
+                trouble: dice.first_of_cluster(number, reach.processes()),
+            });
+        }
         faults.sort_by_key(|planned| planned.at);
         Self {
             orders,
@@ -152,9 +193,9 @@ impl Dice {
         Duration::from_millis(u64::from(self.between(least, most)))
     }
 
-    fn wanted(&self) -> PlannedOrder {
+    fn wanted(&self, lasts: Duration) -> PlannedOrder {
         PlannedOrder {
-            at: self.within(LOAD_DURATION),
+            at: self.within(lasts),
             by_guest: self.below(2) == 0,
             buns: self.below(2) * self.between(1, 3),
             cancel_after: (self.below(6) == 0).then(|| self.within(LOAD_DURATION / 2)),
@@ -162,10 +203,11 @@ impl Dice {
     }
 
     fn trouble(&self, reach: Reach) -> Fault {
-        let process = self.below(u32::try_from(reach.processes).expect("a handful")) as usize;
+        let process = self.below(reach.processes()) as usize;
         let kinds = match (reach.on_servers, reach.servers_are_own) {
             (false, _) => 11,
             (true, false) => 16,
+            (true, true) if reach.is_cluster => 22,
             (true, true) => 18,
         };
         match self.below(kinds) {
@@ -197,6 +239,7 @@ impl Dice {
             13 => self.on_wire(Wire::Broker),
             14 => Fault::QueueEmptied,
             15 => Fault::QueueDeleted,
+            _ if reach.is_cluster => self.of_cluster(reach.processes()),
             16 => Fault::ServerDies {
                 server: Server::MariaDb,
                 away: self.ms(0, 800),
@@ -269,6 +312,7 @@ impl fmt::Display for Planned {
             Fault::ServerDies { server, away } => {
                 write!(f, "{server:?} killed, back after {} ms", away.as_millis())
             }
+            Fault::Node { node, fault } => write!(f, "{node} {fault}"),
             Fault::QueueEmptied => write!(f, "work queue emptied"),
             Fault::QueueDeleted => write!(f, "work queue deleted"),
             Fault::Mood { mood, lasts } => {
@@ -286,6 +330,12 @@ mod tests {
         processes: 6,
         on_servers: true,
         servers_are_own: true,
+        is_cluster: false,
+    };
+
+    const CLUSTER: Reach = Reach {
+        is_cluster: true,
+        ..REACH
     };
 
     #[test]
@@ -301,6 +351,7 @@ mod tests {
             processes: 1,
             on_servers: false,
             servers_are_own: false,
+            is_cluster: false,
         };
         for number in 0..300 {
             for planned in Round::of(1, number, embedded).faults {
@@ -339,6 +390,53 @@ mod tests {
             "Answers(503)",
         ] {
             assert!(drawn.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn on_a_cluster_nodes_fail_in_every_way_and_never_all_together() {
+        let drawn: String = (0..300)
+            .flat_map(|number| Round::of(1, number, CLUSTER).faults)
+            .map(|planned| format!("{planned}\n"))
+            .collect();
+        for word in [
+            "the writer killed, back",
+            "the writer stalled",
+            "the writer isolated",
+            "the writer killed and its data",
+            "the writer Refused for all",
+            "mariadb-3 Frozen for process",
+            "mariadb-2",
+            "rabbitmq-1 killed, back",
+            "rabbitmq-2 stalled",
+            "rabbitmq-3 killed and its data",
+            "Database Frozen",
+            "emptied",
+        ] {
+            assert!(drawn.contains(word), "{word}");
+        }
+        // Whole servers die on the other grounds, and RabbitMQ has no such command.
+        for word in ["MariaDb killed", "RabbitMq killed", "rabbitmq-1 isolated"] {
+            assert!(!drawn.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn six_rounds_on_a_cluster_have_each_kind_of_its_failures() {
+        for first in [0, 7] {
+            let drawn: String = (first..first + 6)
+                .flat_map(|number| Round::of(3, number, CLUSTER).faults)
+                .map(|planned| format!("{planned}\n"))
+                .collect();
+            for word in [
+                "the writer killed, back",
+                "the writer stalled",
+                "the writer isolated",
+                "the writer killed and its data",
+                "rabbitmq",
+            ] {
+                assert!(drawn.contains(word), "{word}: {drawn}");
+            }
         }
     }
 }

@@ -6,7 +6,14 @@ use lapin::{
     types::FieldTable,
 };
 
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::house::House;
+
+/// Timeout of a connection to a node, which may be stalled.
+const NODE_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl House {
     /// Empties the work queue, as an administrator would. No-op if the server is down.
@@ -42,10 +49,17 @@ impl House {
 
     async fn open_queue(&self) -> Option<(Channel, String)> {
         let servers = self.servers.as_ref()?;
-        let url = servers.amqp.url();
-        let connected = Connection::connect(&url, ConnectionProperties::default());
-        let connected = tokio::time::timeout(std::time::Duration::from_secs(3), connected).await;
-        let channel = connected.ok()?.ok()?.create_channel().await.ok()?;
-        Some((channel, format!("{}.work", self.namespace)))
+        for node in 0..servers.amqp.ends.len() {
+            let url = servers.amqp.node_url(node);
+            if let Ok(Some(channel)) = timeout(NODE_TIMEOUT, open_channel(&url)).await {
+                return Some((channel, format!("{}.work", self.namespace)));
+            }
+        }
+        None
     }
+}
+
+async fn open_channel(url: &str) -> Option<Channel> {
+    let connected = Connection::connect(url, ConnectionProperties::default()).await;
+    connected.ok()?.create_channel().await.ok()
 }

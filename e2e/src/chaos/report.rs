@@ -172,6 +172,7 @@ impl fmt::Display for Report {
             let shape = match self.shape {
                 Shape::Embedded => "embedded",
                 Shape::Fleet | Shape::Three => "fleet",
+                Shape::Cluster => "cluster",
             };
             writeln!(f, "\nThe first violation:\n{first}")?;
             writeln!(f, "{}", self.evidence.as_deref().unwrap_or_default())?;

@@ -1,4 +1,4 @@
-//! MariaDB and RabbitMQ servers: the run's own, which may be killed and restarted, or named ones.
+//! MariaDB and RabbitMQ servers: the run's own, which may be killed and restarted, or named ones; one each or a cluster.
 
 use std::{
     fs,
@@ -29,17 +29,19 @@ pub struct Servers {
     own: Option<Own>,
 }
 
-/// A URL `scheme://user:password@host:port/path`, split around the host and port.
+/// A URL `scheme://user:password@host:port,host:port/path`, split around the hosts and ports.
 #[derive(Clone, Debug)]
 pub struct Address {
     before: String,
-    pub end: SocketAddr,
+    pub ends: Vec<SocketAddr>,
     path: String,
 }
 
 #[derive(Debug)]
 struct Own {
     folder: Folder,
+    /// Starts and kills them.
+    script: PathBuf,
     /// A process that stops the servers if this one is killed.
     watcher: Child,
 }
@@ -53,7 +55,23 @@ impl Servers {
     /// # Errors
     /// With the script's output.
     pub async fn own() -> Result<Self, String> {
-        Self::started(None).await
+        Self::started("test-servers", None).await
+    }
+
+    /// Starts an own cluster with `scripts/cluster`: three nodes each.
+    ///
+    /// # Errors
+    /// With the script's output.
+    pub async fn cluster() -> Result<Self, String> {
+        Self::started("cluster", None).await
+    }
+
+    /// Checks that the programs of a cluster are installed.
+    ///
+    /// # Errors
+    /// With the names of the missing packages.
+    pub fn can_be_cluster() -> Result<(), String> {
+        run(&script("cluster"), &["check"])
     }
 
     /// Starts an own MariaDB only; the broker's address is unreachable.
@@ -61,13 +79,13 @@ impl Servers {
     /// # Errors
     /// With the script's output.
     pub async fn start_own_mariadb() -> Result<Self, String> {
-        Self::started(Some(NO_BROKER)).await
+        Self::started("test-servers", Some(NO_BROKER)).await
     }
 
-    async fn started(broker: Option<&str>) -> Result<Self, String> {
+    async fn started(with: &str, broker: Option<&str>) -> Result<Self, String> {
         let folder = Folder::new();
         let dir = folder.path().join("servers");
-        let script = script();
+        let script = script(with);
         let mut start = Command::new(&script);
         start
             .arg("start")
@@ -100,7 +118,11 @@ impl Servers {
             Some(named) => named.to_owned(),
             None => url("amqp-url")?,
         };
-        let own = Own { folder, watcher };
+        let own = Own {
+            folder,
+            script,
+            watcher,
+        };
         Self::at(mysql.trim(), amqp.trim(), Some(own)).await
     }
 
@@ -146,12 +168,23 @@ impl Servers {
         self.own.is_some()
     }
 
+    #[must_use]
+    pub fn are_cluster(&self) -> bool {
+        self.mysql.ends.len() > 1
+    }
+
+    /// Returns the name of the run's database.
+    #[must_use]
+    pub fn database(&self) -> &str {
+        &self.database
+    }
+
     /// Kills a server with `kill -9`; its port then refuses connections.
     ///
     /// # Panics
     /// If it is not the run's own, or does not end.
     pub async fn kill(&self, server: Server) {
-        self.tell("kill", server).await;
+        self.tell("kill", server.name()).await;
     }
 
     /// Restarts a server with the same data and port. Returns when it listens.
@@ -159,7 +192,7 @@ impl Servers {
     /// # Panics
     /// If it does not start.
     pub async fn start_again(&self, server: Server) {
-        self.tell("again", server).await;
+        self.tell("again", server.name()).await;
     }
 
     /// Changes a global setting of MySQL.
@@ -205,30 +238,19 @@ impl Servers {
         tables.await.map_err(said)
     }
 
-    async fn tell(&self, what: &str, server: Server) {
+    /// Runs a command of the script about a server or a node.
+    pub(super) async fn tell(&self, what: &str, name: &str) {
         let own = self
             .own
             .as_ref()
             .expect("only the run's own servers are killed");
-        let name = match server {
-            Server::MariaDb => "mariadb",
-            Server::RabbitMq => "rabbitmq",
-        };
-        let mut command = Command::new(script());
-        command
-            .arg(what)
-            .arg(own.folder.path().join("servers"))
-            .arg(name)
-            .stdin(Stdio::null());
-        let told = tokio::task::spawn_blocking(move || command.output()).await;
-        let told = told
-            .expect("running a command does not panic")
-            .expect("the script is in the source tree");
-        assert!(
-            told.status.success(),
-            "{what} {name}: {}",
-            String::from_utf8_lossy(&told.stderr)
-        );
+        let dir = own.folder.path().join("servers").display().to_string();
+        let (script, arguments) = (own.script.clone(), [what.to_owned(), dir, name.to_owned()]);
+        let told = tokio::task::spawn_blocking(move || {
+            run(&script, &arguments.each_ref().map(String::as_str))
+        });
+        let told = told.await.expect("running a command does not panic");
+        told.unwrap_or_else(|error| panic!("{what} {name}: {error}"));
     }
 
     /// Returns the last lines of the own servers' logs.
@@ -237,20 +259,23 @@ impl Servers {
         let Some(own) = &self.own else {
             return String::new();
         };
-        let last = ["mariadb", "rabbitmq"].map(|name| {
-            let file = own
-                .folder
-                .path()
-                .join("servers")
-                .join(name)
-                .join("server.log");
-            let log = fs::read(file).unwrap_or_default();
+        let folders = fs::read_dir(own.folder.path().join("servers"));
+        let mut folders: Vec<PathBuf> = folders
+            .map(|all| all.filter_map(|one| Some(one.ok()?.path())).collect())
+            .unwrap_or_default();
+        folders.sort();
+        let mut told = String::new();
+        for folder in folders {
+            let Ok(log) = fs::read(folder.join("server.log")) else {
+                continue;
+            };
             let log = String::from_utf8_lossy(&log);
             let lines: Vec<&str> = log.lines().rev().take(15).collect();
             let lines: Vec<&str> = lines.into_iter().rev().collect();
-            format!("--- {name}\n{}\n", lines.join("\n"))
-        });
-        last.concat()
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            told.push_str(&format!("--- {name}\n{}\n", lines.join("\n")));
+        }
+        told
     }
 
     /// Drops the database that was created on named servers.
@@ -273,11 +298,7 @@ impl Drop for Servers {
     fn drop(&mut self) {
         let Some(own) = &mut self.own else { return };
         let dir = own.folder.path().join("servers");
-        let _ = Command::new(script())
-            .arg("stop")
-            .arg(dir)
-            .stdin(Stdio::null())
-            .output();
+        let _ = run(&own.script, &["stop", &dir.display().to_string()]);
         // Kills the watcher's whole process group, including its `tail`.
         let group = format!("-{}", own.watcher.id());
         let _ = Command::new("sh")
@@ -287,20 +308,36 @@ impl Drop for Servers {
     }
 }
 
+impl Server {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::MariaDb => "mariadb",
+            Self::RabbitMq => "rabbitmq",
+        }
+    }
+}
+
 impl Address {
-    /// Returns the URL with the proxy's host and port.
+    /// Returns the URL with the proxies' hosts and ports.
     #[must_use]
-    pub fn through(&self, line: SocketAddr) -> String {
-        format!("{}{line}{}", self.before, self.path)
+    pub fn through(&self, lines: &[SocketAddr]) -> String {
+        let hosts: Vec<String> = lines.iter().map(SocketAddr::to_string).collect();
+        format!("{}{}{}", self.before, hosts.join(","), self.path)
     }
 
     #[must_use]
     pub fn url(&self) -> String {
-        self.through(self.end)
+        self.through(&self.ends)
+    }
+
+    /// Returns the URL of one node, from 0.
+    #[must_use]
+    pub fn node_url(&self, node: usize) -> String {
+        self.through(&self.ends[node..=node])
     }
 
     fn server_url(&self) -> String {
-        format!("{}{}/", self.before, self.end)
+        format!("{}{}/", self.before, self.ends[0])
     }
 }
 
@@ -309,21 +346,19 @@ impl std::str::FromStr for Address {
 
     fn from_str(url: &str) -> Result<Self, String> {
         let wrong =
-            || "a server's URL must be scheme://user:password@127.0.0.1:port/path".to_owned();
+            || "a server's URL must be scheme://user:password@127.0.0.1:port,…/path".to_owned();
         let at = url.rfind('@').map(|at| at + 1);
         let at = at
             .or_else(|| url.find("://").map(|at| at + 3))
             .ok_or_else(wrong)?;
         let (before, rest) = url.split_at(at);
         let slash = rest.find('/').unwrap_or(rest.len());
-        let (host, path) = rest.split_at(slash);
-        let end = host
-            .replace("localhost", "127.0.0.1")
-            .parse()
-            .map_err(|_| wrong())?;
+        let (hosts, path) = rest.split_at(slash);
+        let hosts = hosts.replace("localhost", "127.0.0.1");
+        let ends = hosts.split(',').map(|host| host.parse());
         Ok(Self {
             before: before.to_owned(),
-            end,
+            ends: ends.collect::<Result<_, _>>().map_err(|_| wrong())?,
             path: path.to_owned(),
         })
     }
@@ -339,8 +374,25 @@ async fn sql(url: &str, statement: &str) -> Result<(), String> {
     connection.close().await.map_err(said)
 }
 
-fn script() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/test-servers")
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../scripts")
+        .join(name)
+}
+
+/// Runs a script to its end; fails with what it said.
+fn run(script: &Path, arguments: &[&str]) -> Result<(), String> {
+    let done = Command::new(script)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output();
+    let done = done.map_err(|error| format!("{}: {error}", script.display()))?;
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    if done.status.success() {
+        Ok(())
+    } else {
+        Err(said)
+    }
 }
 
 #[cfg(test)]
@@ -352,6 +404,12 @@ mod tests {
         let address: Address = "amqp://guest:guest@127.0.0.1:5672/%2f".parse().unwrap();
         assert_eq!(address.url(), "amqp://guest:guest@127.0.0.1:5672/%2f");
         let line = "127.0.0.1:9".parse().unwrap();
-        assert_eq!(address.through(line), "amqp://guest:guest@127.0.0.1:9/%2f");
+        assert_eq!(
+            address.through(&[line]),
+            "amqp://guest:guest@127.0.0.1:9/%2f"
+        );
+        let address: Address = "mysql://a:b@127.0.0.1:1,127.0.0.1:2/c".parse().unwrap();
+        assert_eq!(address.url(), "mysql://a:b@127.0.0.1:1,127.0.0.1:2/c");
+        assert_eq!(address.node_url(1), "mysql://a:b@127.0.0.1:2/c");
     }
 }

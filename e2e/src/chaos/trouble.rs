@@ -4,6 +4,7 @@ use test_line::{Line, Traffic};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
+    cluster,
     house::House,
     plan::{Fault, Planned, Wire},
     table::Table,
@@ -34,11 +35,12 @@ pub(super) async fn carry_out(house: &House, table: &Table, planned: &Planned, b
                 .servers
                 .as_ref()
                 .expect("planned only where there are servers");
-            let _alone = house.lock_server_failures().await;
+            let _alone = house.lock_failures_of(server).await;
             servers.kill(server).await;
             sleep(away).await;
             servers.start_again(server).await;
         }
+        Fault::Node { node, fault } => cluster::carry_out(house, node, fault).await,
         Fault::QueueEmptied => house.empty_queue().await,
         Fault::QueueDeleted => house.delete_queue().await,
         Fault::Mood { mood, lasts } => {
