@@ -134,6 +134,10 @@ impl House {
             .fast(RATE);
         common = change(common);
         let mut commands = common.clone();
+        if shape == Shape::Cluster {
+            // Processes return to the first host within a round.
+            common = common.set("database.host_return_after_s", 3);
+        }
         if let Some(servers) = &servers {
             common = common
                 .set("database.allow_weak_durability", true)

@@ -33,6 +33,8 @@ pub struct Servers {
 #[derive(Clone, Debug)]
 pub struct Address {
     before: String,
+    /// The first host; [`Self::ends`] are all.
+    pub end: SocketAddr,
     pub ends: Vec<SocketAddr>,
     path: String,
 }
@@ -337,7 +339,7 @@ impl Address {
     }
 
     fn server_url(&self) -> String {
-        format!("{}{}/", self.before, self.ends[0])
+        format!("{}{}/", self.before, self.end)
     }
 }
 
@@ -356,9 +358,11 @@ impl std::str::FromStr for Address {
         let (hosts, path) = rest.split_at(slash);
         let hosts = hosts.replace("localhost", "127.0.0.1");
         let ends = hosts.split(',').map(|host| host.parse());
+        let ends: Vec<SocketAddr> = ends.collect::<Result<_, _>>().map_err(|_| wrong())?;
         Ok(Self {
             before: before.to_owned(),
-            ends: ends.collect::<Result<_, _>>().map_err(|_| wrong())?,
+            end: *ends.first().ok_or_else(wrong)?,
+            ends,
             path: path.to_owned(),
         })
     }
