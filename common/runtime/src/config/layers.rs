@@ -206,6 +206,7 @@ impl Layers {
         let worker = self.section("worker");
         let stuck = self.section("stuck");
         let retention = self.section("retention");
+        let audit = self.section("audit");
         let callbacks = self.section("callbacks");
         let notifier = self.section("notifier");
         let accounts = self.section("accounts");
@@ -226,6 +227,7 @@ impl Layers {
             worker: worker?,
             stuck: stuck?,
             retention: retention?,
+            audit: audit?,
             callbacks: callbacks?,
             notifier: notifier?,
             accounts: accounts?,
