@@ -49,6 +49,8 @@ pub struct Hosts {
     /// Place of the host in use.
     chosen: watch::Sender<usize>,
     views: Mutex<Vec<View>>,
+    /// True while two hosts contradict each other, which was told of.
+    is_strange: AtomicBool,
     settled: Duration,
     /// Time within which a transaction begins, or fails.
     begin_within: Duration,
@@ -165,6 +167,7 @@ impl Hosts {
         Self {
             list,
             chosen: watch::Sender::new(chosen),
+            is_strange: AtomicBool::new(strangers(&views).is_some()),
             views: Mutex::new(views),
             settled: options.host_return_after,
             begin_within: options.connect_timeout,
@@ -247,10 +250,6 @@ impl Hosts {
                 if is_back {
                     let name = &host.name;
                     tracing::info!(host = name, "database host {name} takes writes again");
-                    if let Some((one, other)) = strangers(&views) {
-                        let (one, other) = (&self.list[one].name, &self.list[other].name);
-                        tracing::warn!("{}", start::strange(one, other));
-                    }
                 }
             }
             Err(unfit) => {
@@ -261,9 +260,23 @@ impl Hosts {
             }
         }
         let current = *self.chosen.borrow();
+        // The host in use has the last word: in a planned takeover, the other one may be asked a moment earlier.
+        if place == current && views[current].fit_since.is_some() {
+            self.warn_of_strangers(&views);
+        }
         let best = choose(Some(current), &views, self.settled, now).unwrap_or(current);
         if best != current {
             self.go_to(best, current, views[current].is_silent);
+        }
+    }
+
+    /// Warns, once, of two hosts that take writes and are in no cluster with each other.
+    fn warn_of_strangers(&self, views: &[View]) {
+        let found = strangers(views);
+        let was_known = self.is_strange.swap(found.is_some(), Ordering::Relaxed);
+        if let Some((one, other)) = found.filter(|_| !was_known) {
+            let (one, other) = (&self.list[one].name, &self.list[other].name);
+            tracing::warn!("{}", start::strange(one, other));
         }
     }
 

@@ -153,7 +153,7 @@ async fn statements_on_a_host_that_hangs_are_given_up_when_another_one_is_used()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_hangs_is_kept_if_there_is_no_other_and_works_again_when_it_answers() {
+async fn a_host_that_is_gone_is_kept_if_there_is_no_other_and_works_again_when_it_answers() {
     let Some(mut two) = Two::new().await else {
         return;
     };
