@@ -313,12 +313,14 @@ async fn no_list_and_no_look_of_the_sweep_reads_a_table(house: TestDb) {
 async fn retention_reads_no_more_than_its_batch(house: TestDb) {
     let Filled { stores, .. } = fill_tables(&house).await;
     let (now, nobody) = (house.clock.now(), Uuid::nil());
+    // Ids never go back, so those of the older orders are of today too.
+    let later = now + TimeDelta::days(1);
     let mut too_much: Vec<String> = Vec::new();
     let mut tx = house.db.begin().await.unwrap();
     // Orders in the middle, as for a walk that has passed some.
-    let passed = retention::next_orders(&mut tx, nobody, now, 1000).await;
+    let passed = retention::next_orders(&mut tx, nobody, later, 1000).await;
     let passed = *passed.unwrap().last().unwrap();
-    let next = retention::next_orders(&mut tx, passed, now, PAGE).await;
+    let next = retention::next_orders(&mut tx, passed, later, PAGE).await;
     let next = next.unwrap();
     assert_eq!(next.len(), PAGE as usize);
     let orders: Vec<OrderId> = next.iter().copied().map(OrderId::from).collect();
@@ -326,8 +328,8 @@ async fn retention_reads_no_more_than_its_batch(house: TestDb) {
     let store = stores[0].uuid();
     report_many_reads! { tx, too_much,
         retention::take_walk(&mut tx, Kind::Orders, now);
-        retention::next_orders(&mut tx, passed, now, PAGE);
-        retention::next_sessions(&mut tx, passed, now, PAGE);
+        retention::next_orders(&mut tx, passed, later, PAGE);
+        retention::next_sessions(&mut tx, passed, later, PAGE);
         retention::next_stores(&mut tx, nobody, PAGE);
         retention::leftovers(&mut tx, Kind::Orders, now, PAGE);
         retention::left_among(&mut tx, Kind::Orders, &next);
