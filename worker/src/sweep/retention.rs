@@ -30,8 +30,8 @@ impl Sweep {
         }
         let retained = ok_or_default("retention", self.ledger.retain().await);
         for (kind, rows) in retained.counts() {
-            let counter = &self.metrics.retention_rows;
-            counter.with_label_values(&[kind]).inc_by(rows);
+            let counter = self.metrics.retention_rows.with_label_values(&[kind]);
+            counter.inc_by(rows);
         }
         let mut memory = self.memory.lock();
         let memory = &mut memory.retention;
