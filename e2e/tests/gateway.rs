@@ -1,6 +1,6 @@
 //! Tests the gateway's configuration with a real nginx in front of a real process: forwarding and its own answers.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use e2e::{
     Channel, EventStream, Expediter, Folder, Gateway, Ground, SOON,
@@ -22,9 +22,9 @@ async fn gateway_before(expediter: &Expediter) -> Option<Gateway> {
         1,
         "the timeout must be set once, for the api"
     );
-    let behind = expediter.url.trim_start_matches("http://").parse();
-    let behind = [behind.expect("the process printed its address")];
-    Gateway::start(&behind, &behind, &routes.replace(long, short)).await
+    let behind = expediter.url.trim_start_matches("http://");
+    let behind: SocketAddr = behind.parse().expect("the process printed its address");
+    Gateway::start(&[behind], &[behind], &routes.replace(long, short)).await
 }
 
 /// Returns the status, `X-Request-Id`, `Retry-After` and the body, which must be a problem.
