@@ -136,7 +136,7 @@ metrics! {
         "Live channels closed because their client did not keep up.";
     broker_connected: IntGauge, "expediter_broker_connected", [],
         "1 while this process is connected to its broker, else 0.";
-    tls_certificate_ends: IntGauge, "expediter_tls_certificate_ends_seconds", [],
+    tls_certificate_ends_seconds: IntGauge, "expediter_tls_certificate_ends_seconds", [],
         "Time at which the served TLS certificate ends, in seconds since 1970; 0 without TLS.";
     tls_renewal_refused: IntGauge, "expediter_tls_renewal_refused", [],
         "1 while this process serves an older TLS certificate, because the files have one that it cannot use, else 0.";

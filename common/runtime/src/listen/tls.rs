@@ -142,7 +142,7 @@ impl Tls {
     fn tell_end(&self, metrics: &Metrics) {
         let served = Arc::clone(&self.served.0.read());
         let Some(end) = end_of(&served) else { return };
-        metrics.tls_certificate_ends.set(end.timestamp());
+        metrics.tls_certificate_ends_seconds.set(end.timestamp());
         if end <= self.clock.now() {
             tracing::warn!(%end, "the TLS certificate has ended at {end}, and is served all the same");
         }

@@ -65,7 +65,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        let path = std::env::temp_dir().join(Chance::system().session_code());
+        let folder = store::testing::environment::temporary_folder();
+        let path = folder.join(Chance::system().session_code());
         fs::create_dir(&path).unwrap();
         Self(path)
     }
@@ -204,7 +205,7 @@ async fn a_certificate_that_has_ended_replaces_none_that_has_not() {
     folder.write(&authority.issue_until(2027));
     let mut tls = load().await;
     tls.tell_end(&metrics);
-    assert_eq!(metrics.tls_certificate_ends.get(), 1_798_761_600);
+    assert_eq!(metrics.tls_certificate_ends_seconds.get(), 1_798_761_600);
     folder.write(&authority.issue_until(2026));
     let refused = tls.look().await.unwrap().unwrap_err();
     assert_eq!(refused.setting, CERT);
