@@ -1,6 +1,8 @@
 //! Tests of loading and checking settings.
 
 mod files; // values in files
+mod hosts; // lists of them
+mod previous_keys; // those of a rotation
 
 use super::{layers::leaves, *};
 use platform::chance::Chance;
@@ -389,138 +391,6 @@ fn no_secret_ever_prints() {
     assert!(!error.contains("hunter2"), "{error}");
     let error = refused(&[("database.url", "mysql://me:12?hunter2@db/x")]);
     assert!(!error.contains("hunter2"), "{error}");
-}
-
-#[test]
-fn previous_keys_are_keys_and_not_many() {
-    let key = format!("{}E=", "b".repeat(42));
-    for setting in [
-        "secrets.previous_jwt_keys",
-        "secrets.previous_encryption_keys",
-    ] {
-        let list = |count: usize| format!("[{}]", vec![key.as_str(); count].join(", "));
-        for right in ["", "[]", &key, &list(8)] {
-            let settings = Settings::with(&[(setting, right)]).unwrap();
-            assert!(!format!("{settings:?}").contains("bbbb"), "{right}");
-        }
-        let short = "hunter2hunter2";
-        for (wrong, what) in [
-            (list(9), "has 9 keys, and may have 8"),
-            (format!("[{key}, {short}]"), "each 32 bytes in base64"),
-            (short.to_owned(), "each 32 bytes in base64"),
-            ("[\"\"]".to_owned(), "each 32 bytes in base64"),
-            ("[12345678]".to_owned(), "must be a list of secrets"),
-            ("12345678".to_owned(), "must be a list of secrets"),
-        ] {
-            let refused = refused(&[(setting, &wrong)]);
-            assert!(
-                refused.contains(setting) && refused.contains(what),
-                "{refused}"
-            );
-            let shows = ["hunter2", "1234", "bbbb"].map(|part| refused.contains(part));
-            assert_eq!(shows, [false; 3], "{refused}");
-        }
-    }
-}
-
-#[test]
-fn a_file_that_cannot_be_read_is_told_by_its_line_and_not_by_what_stands_there() {
-    for text in [
-        "[secrets]\njwt_key = hunter2\n",
-        "[database]\nurl = \"mysql://me:hunter2@db/x\n",
-        "[secrets]\njwt_key = \"hunter2\"\njwt_key = \"hunter2\"\n",
-        "[secrets]\n\"hunter2\" \"jwt_key\"\n",
-    ] {
-        let folder = store::testing::environment::temporary_folder();
-        let path = folder.join(format!(
-            "{}.toml",
-            platform::chance::Chance::system().session_code()
-        ));
-        std::fs::write(&path, text).unwrap();
-        let error = Settings::from_layers(Some(&path), &[], &[])
-            .unwrap_err()
-            .to_string();
-        std::fs::remove_file(&path).unwrap();
-        assert!(!error.contains("hunter2"), "{error}");
-        assert!(
-            error.contains("line ") && error.contains(".toml"),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn a_list_of_hosts_is_taken_and_shown_without_its_password() {
-    let settings = Settings::with(&[
-        (
-            "database.url",
-            "mysql://me:hunter2@a:3306,b:3306,[::1]/x?ssl-mode=REQUIRED",
-        ),
-        ("broker.url", "amqps://me:hunter2@mq1,mq2:5671/%2f"),
-    ])
-    .unwrap();
-    let (database, broker) = (&settings.database, &settings.broker);
-    assert_eq!(
-        database.url.to_string(),
-        "mysql://me:***@a:3306,b:3306,[::1]/x"
-    );
-    assert_eq!(broker.url.to_string(), "amqps://me:***@mq1,mq2:5671/%2f");
-    assert_eq!(database.kind(), DatabaseKind::MySql);
-    assert_eq!(broker.kind(), BrokerKind::RabbitMq);
-    assert!(
-        database
-            .url
-            .expose()
-            .contains("hunter2@a:3306,b:3306,[::1]")
-    );
-    let printed = format!("{settings:?}");
-    assert!(!printed.contains("hunter2"), "{printed}");
-    let plain = Settings::with(&[("database.url", "mysql://me@a,b:1/x")]).unwrap();
-    assert_eq!(plain.database.url.to_string(), "mysql://me@a,b:1/x");
-}
-
-#[test]
-fn a_bad_list_of_hosts_is_refused_by_the_name_of_its_setting() {
-    for (key, url, what) in [
-        ("database.url", "mysql://me:hunter2@a,/x", "has no name"),
-        ("database.url", "mysql://me:hunter2@a,a/x", "is twice"),
-        ("database.url", "mysql://me:hunter2@a,b:0/x", "port"),
-        ("database.url", "mysql://me:hunter2@a,::1/x", "in brackets"),
-        ("broker.url", "amqp://me:hunter2@a, b/x", "without spaces"),
-        ("broker.url", "amqps://me:hunter2@a,b:q/x", "port"),
-        (
-            "database.url",
-            "mysql://me:hunter2@a,b/x?socket=/s",
-            "a socket",
-        ),
-        (
-            "database.url",
-            "mysql://me:hunter2@a,b/x?tls=1",
-            "unknown option",
-        ),
-    ] {
-        let refused = refused(&[(key, url)]);
-        assert!(
-            refused.contains(key) && refused.contains(what),
-            "{url}: {refused}"
-        );
-        assert!(!refused.contains("hunter2"), "{refused}");
-    }
-}
-
-#[test]
-fn the_checks_of_hosts_leave_one_that_hangs_within_five_seconds() {
-    let checked = |interval, timeout| {
-        Settings::with(&[
-            ("database.host_check_interval_ms", interval),
-            ("database.host_check_timeout_ms", timeout),
-        ])
-    };
-    assert!(checked("1000", "2000").is_ok());
-    assert!(checked("3000", "1000").is_ok());
-    let refused = checked("1001", "2000").unwrap_err().to_string();
-    assert!(refused.contains("host_check_interval_ms"), "{refused}");
-    assert!(checked("0", "1000").is_err() && checked("1000", "0").is_err());
 }
 
 #[test]

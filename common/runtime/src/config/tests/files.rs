@@ -1,4 +1,4 @@
-//! Tests of values in files that environment variables name.
+//! Tests of settings files that cannot be read, and of values in files that environment variables name.
 
 use super::*;
 
@@ -203,4 +203,30 @@ fn an_unknown_name_of_a_file_is_refused_like_any_other() {
         "settings: secrets.jwt_key_file is an unknown key; did you mean the environment variable \
          EXPEDITER__SECRETS__JWT_KEY_FILE? (command line)"
     );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_by_its_line_and_not_by_what_stands_there() {
+    for text in [
+        "[secrets]\njwt_key = hunter2\n",
+        "[database]\nurl = \"mysql://me:hunter2@db/x\n",
+        "[secrets]\njwt_key = \"hunter2\"\njwt_key = \"hunter2\"\n",
+        "[secrets]\n\"hunter2\" \"jwt_key\"\n",
+    ] {
+        let folder = store::testing::environment::temporary_folder();
+        let path = folder.join(format!(
+            "{}.toml",
+            platform::chance::Chance::system().session_code()
+        ));
+        std::fs::write(&path, text).unwrap();
+        let error = Settings::from_layers(Some(&path), &[], &[])
+            .unwrap_err()
+            .to_string();
+        std::fs::remove_file(&path).unwrap();
+        assert!(!error.contains("hunter2"), "{error}");
+        assert!(
+            error.contains("line ") && error.contains(".toml"),
+            "{error}"
+        );
+    }
 }
