@@ -138,7 +138,10 @@ async fn with_a_certificate_all_is_served_over_tls_also_after_its_renewal() {
         (authority.shown(&running.url).await == second).then_some(())
     })
     .await;
-    assert_eq!(is_refused(&running).await, Some(false));
+    until("the end of the refusal", || async {
+        (!is_refused(&running).await?).then_some(())
+    })
+    .await;
     let log = running.launch().log();
     assert!(log.contains("http.tls_cert_file names a file"), "{log}");
     // The channel from before lives on.

@@ -266,7 +266,7 @@ async fn a_handshake_and_a_head_in_tls_must_come_in_time() {
     folder.write(&authority.issue());
     let tls = folder.load().await.unwrap();
     // Long enough for a handshake on a busy machine.
-    let soon = Duration::from_secs(2);
+    let soon = Duration::from_secs(4);
     let any_port = "127.0.0.1:0".parse().unwrap();
     let acceptor = listen::bind(any_port).await.unwrap().secured(&tls);
     let mut acceptor = acceptor.bounded(soon, 10);
