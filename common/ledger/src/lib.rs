@@ -96,7 +96,6 @@ pub use change::{ChangeError, Failure, MaybeFailure, Refusal};
 pub(crate) use crash_points::CrashPoints;
 pub use wake::{NoWake, OutboxRow, Wake};
 
-use chrono::TimeDelta;
 use domain::stuck::StuckLimits;
 use platform::{chance::Chance, clock::Clock, metrics::Metrics, secrets::SealingKeys};
 use store::Db;
@@ -125,7 +124,7 @@ pub struct LedgerSettings {
     /// Largest lead of an integrator's `occurred_at` over our clock.
     pub callback_tolerance: Duration,
     /// Time for which records of people's changes are kept; `None`: for good.
-    pub audit_retention: Option<TimeDelta>,
+    pub audit_retention: Option<Duration>,
     pub bounds: Bounds,
     pub retention: domain::retention::Limits,
 }

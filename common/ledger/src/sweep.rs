@@ -8,6 +8,7 @@ mod walk;
 
 use std::{collections::HashMap, time::Duration};
 
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::{
@@ -321,6 +322,7 @@ impl Ledger {
             let tx = &mut change.tx;
             let pruned = store::sweep::prune(tx, keys_before, now, MAX_PRUNED).await?;
             let retention = change.inner.settings.audit_retention;
+            let retention = retention.and_then(|kept| TimeDelta::from_std(kept).ok());
             match retention.and_then(|kept| now.checked_sub_signed(kept)) {
                 Some(before) => Ok(pruned + store::records::prune(tx, before, MAX_PRUNED).await?),
                 None => Ok(pruned),

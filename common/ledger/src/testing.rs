@@ -222,7 +222,7 @@ fn ledger_of(
             max_handover_lag: Some(Duration::from_secs(2)),
             stuck: StuckLimits::default(),
             callback_tolerance: Duration::from_secs(300),
-            audit_retention: Some(chrono::TimeDelta::days(365)),
+            audit_retention: Some(Duration::from_secs(365 * 86_400)),
             bounds,
             retention,
         },

@@ -181,8 +181,9 @@ async fn everything_that_is_known_of_a_person_is_gone_and_orders_of_others_stay(
     assert_eq!(orders, [order.id, at_table.id]);
     assert_eq!(found.orders[0].recipients.len(), 2);
 
-    let requested = ledger.request_erasure(&known(Person::email("ZOE.q@example.com").unwrap()));
-    let requested = acting(olga.clone(), requested).await.unwrap();
+    let by_email = known(Person::email("ZOE.q@example.com").unwrap());
+    let requested = acting(olga.clone(), ledger.request_erasure(&by_email)).await;
+    let requested = requested.unwrap();
     assert_eq!(requested.account_id, Some(anna.id));
     let disabled = ledger.credentials_of(anna.id).await.unwrap().unwrap();
     assert!(disabled.account.disabled, "no new order comes");
@@ -222,7 +223,7 @@ async fn open_orders_are_not_touched_and_are_erased_once_they_have_ended(house: 
     let ledger = &house.ledger;
     let kitchen = scene.kitchen().await;
     let placer = Placer::Account(house.new_account_id());
-    let order = order_of(&scene, placer, zoe()).await;
+    let order = order_of(&scene, placer.clone(), zoe()).await;
     let requested = ledger.request_erasure(&by_phone()).await.unwrap();
     let again = ledger.request_erasure(&by_phone()).await.unwrap();
     assert_eq!(again.id, requested.id, "one request a person");

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use chrono::TimeDelta;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -259,8 +258,9 @@ pub struct Audit {
 impl Audit {
     /// Returns how long records are kept; `None`: for good.
     #[must_use]
-    pub fn retention(&self) -> Option<TimeDelta> {
-        (self.retention_days > 0).then(|| TimeDelta::days(self.retention_days.into()))
+    pub fn retention(&self) -> Option<Duration> {
+        let days = u64::from(self.retention_days);
+        (days > 0).then(|| Duration::from_secs(days * 86_400))
     }
 }
 
