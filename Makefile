@@ -34,6 +34,10 @@ openapi: ## regenerate the documents in openapi/ and the courier's
 	cargo run -q -p standalone -- openapi openapi/
 	cargo run -q -p courier -- openapi >courier/openapi.json
 
+.PHONY: settings
+settings: ## write docs/settings.md from common/config/default.toml
+	cargo test -q --workspace --test tidy -- --ignored write_the_page_of_settings
+
 .PHONY: clients
 clients: ## generate the TypeScript and Python clients into target/clients, and check their types (docs/clients.md)
 	@scripts/clients

@@ -21,6 +21,8 @@ mod language;
 mod metrics;
 #[path = "tidy/migrations.rs"]
 mod migrations;
+#[path = "tidy/settings.rs"]
+mod settings;
 #[path = "tidy/text.rs"]
 mod text;
 #[path = "tidy/toolchain.rs"]
