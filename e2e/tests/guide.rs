@@ -1,4 +1,5 @@
-//! Tests docs/integrators.md: its code, its JSON, its tables, and the integrator in Python that was written from it.
+//! Tests the guides. docs/integrators.md: its code, its JSON, its tables, and the integrator in Python that was written from
+//! it. docs/quickstart.md and docs/api.md: their commands.
 
 #[path = "guide/blocks.rs"]
 mod blocks; // the guide's code blocks
@@ -11,6 +12,8 @@ mod blocks; // the guide's code blocks
 mod callback;
 #[path = "guide/callbacks.rs"]
 mod callbacks; // callbacks in four languages
+#[path = "guide/commands.rs"]
+mod commands; // the commands of the quickstart and the API guide
 #[path = "guide/examples.rs"]
 mod examples; // its JSON, compared with an expediter's
 #[path = "guide/integrator.rs"]
