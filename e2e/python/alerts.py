@@ -169,9 +169,9 @@ def scrape(processes, binaries):
     of_one = Prometheus(processes, "one", one, configuration=(DEPLOY / "standalone.yml").read_text())
     fleet.settle(free_port())
     fleet.order()
-    prove_scrape(of_fleet, "fleet", targets=4, builds=3)
+    prove_scrape(of_fleet, "fleet", targets=5, builds=3)
     prove_scrape(of_one, "standalone", targets=3, builds=1)
-    say(f"Prometheus scraped api, worker, notifier, courier and standalone; all {len(named_metrics())} named metrics were there")
+    say(f"Prometheus scraped api, worker, notifier, courier, kitchen and standalone; all {len(named_metrics())} named metrics were there")
 
 
 # --- drill ------------------------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def drill(processes, binaries):
     fleet = Fleet(processes, binaries, stuck__accepted_s="10", rate_limits__address_per_minute="600")
     fleet.settle(server.server_port)
     prometheus = Prometheus(processes, "prometheus", fleet.targets, shorter)
-    until("all targets are up", lambda: prometheus.targets_down(4) is None, 30)
+    until("all targets are up", lambda: prometheus.targets_down(5) is None, 30)
     until("nothing fires", lambda: not prometheus.firing() or None, 60)
 
     def expect(fault, *alerts, while_waiting=None, seconds=90):

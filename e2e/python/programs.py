@@ -104,9 +104,9 @@ class Processes:
 
 
 class Fleet:
-    """One api, worker and notifier on MySQL and RabbitMQ, and a courier."""
+    """One api, worker and notifier on MySQL and RabbitMQ, a courier and a kitchen (with `integrators`)."""
 
-    def __init__(self, processes, binaries, **settings):
+    def __init__(self, processes, binaries, integrators=True, **settings):
         self.processes, self.binaries = processes, pathlib.Path(binaries)
         self.amqp = os.environ["EXPEDITER_TEST_AMQP_URL"]
         server = urllib.parse.urlsplit(os.environ["EXPEDITER_TEST_MYSQL_URL"])
@@ -130,12 +130,21 @@ class Fleet:
             self.env[f"EXPEDITER__HTTP__{kind.upper()}_LISTEN"] = address
         for kind in self.addresses:
             self.start(kind)
-        courier = f"127.0.0.1:{free_port()}"
-        secret = "whsec_" + key()
+        self.targets = {kind: [address] for kind, address in self.addresses.items()}
+        if integrators:
+            self.start_integrators()
+
+    def start_integrators(self):
+        courier, kitchen = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
         env = {"COURIER_LISTEN": courier, "COURIER_SIGNING_SECRET": secret, "COURIER_CALLBACK_SECRET": secret}
-        processes.start("courier", self.binaries / "courier", "--database", processes.folder / "courier.db", env=env)
-        until("the courier serves", lambda: urllib.request.urlopen(f"http://{courier}/metrics", timeout=2).read(), 30)
-        self.targets = {**{kind: [address] for kind, address in self.addresses.items()}, "courier": [courier]}
+        self.processes.start("courier", self.binaries / "courier", "--database", self.processes.folder / "courier.db", env=env)
+        env = {"KITCHEN_LISTEN": kitchen, "KITCHEN_SIGNING_SECRET": secret, "KITCHEN_CALLBACK_SECRET": secret}
+        self.processes.start("kitchen", self.binaries / "kitchen", env=env)
+        for kind, address in (("courier", courier), ("kitchen", kitchen)):
+            metrics = f"http://{address}/metrics"
+            until(f"the {kind} serves", lambda: urllib.request.urlopen(metrics, timeout=2).read(), 30)
+            self.targets[kind] = [address]
 
     def start(self, kind):
         self.processes.program(kind, self.binaries / kind, env=self.env)

@@ -304,8 +304,8 @@ fn alerts_and_dashboard_ask_only_what_prometheus_can_answer() {
         (
             ALERTS,
             "api|worker",
-            "api|kitchen",
-            "up never has job=kitchen",
+            "api|pantry",
+            "up never has job=pantry",
         ),
         (
             ALERTS,

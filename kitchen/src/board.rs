@@ -248,6 +248,10 @@ impl Board {
         self.tickets.len() - self.finished.len()
     }
 
+    pub(crate) fn callbacks_waiting(&self) -> usize {
+        self.pending_callbacks.len()
+    }
+
     fn take(
         &mut self,
         webhook_id: &str,

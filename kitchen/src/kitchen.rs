@@ -10,6 +10,7 @@ use crate::{
     board::{Answer, Board, Request, Timing},
     callback::{Callback, Sent},
     journal::Journal,
+    metrics::Metrics,
     mode::Behaviour,
     signature::Secret,
 };
@@ -62,6 +63,7 @@ struct Inner {
     journal: Mutex<Option<Journal>>,
     changed: Notify,
     client: reqwest::Client,
+    metrics: Metrics,
 }
 
 impl KitchenSettings {
@@ -115,6 +117,7 @@ impl Kitchen {
                 journal: Mutex::new(journal),
                 changed: Notify::new(),
                 client,
+                metrics: Metrics::new(),
             }),
         })
     }
@@ -141,6 +144,9 @@ impl Kitchen {
         if !self.write_journal(&mut board) && answer.status == 200 {
             answer = board.withdraw_answer();
         }
+        if let Some(request) = board.seen().front() {
+            self.inner.metrics.received(request.outcome);
+        }
         drop(board);
         self.board_changed();
         (answer, behaviour)
@@ -148,6 +154,10 @@ impl Kitchen {
 
     pub(crate) fn settings(&self) -> &KitchenSettings {
         &self.inner.settings
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
     }
 
     /// Locks the board; never hold the guard across an await.
@@ -235,13 +245,15 @@ impl Kitchen {
             .body(body)
             .send()
             .await;
-        match answer {
+        let sent = match answer {
             Ok(answer) => Sent::from_status(answer.status().as_u16()),
             Err(error) => {
                 tracing::debug!(%error, webhook_id = callback.webhook_id, "no response to a callback");
                 Sent::TryAgain(None)
             }
-        }
+        };
+        self.inner.metrics.called_back(sent);
+        sent
     }
 }
 

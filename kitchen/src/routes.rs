@@ -1,4 +1,4 @@
-//! HTTP routes of the kitchen: receive orders, show the board, set the mode.
+//! HTTP routes of the kitchen: receive orders, show the board and the metrics, set the mode.
 
 use chrono::{DateTime, Utc};
 use poem::{
@@ -21,14 +21,16 @@ use crate::{
 const BODY_LIMIT_BYTES: usize = 256 * 1024;
 
 impl Kitchen {
-    /// Returns the routes `POST /orders`, `GET /board`, `GET` and `PUT /mode`, to be nested under any path.
+    /// Returns the routes `POST /orders`, `GET /board`, `GET` and `PUT /mode` and `GET /metrics`, to be nested under any
+    /// path.
     ///
-    /// Board and mode need no authentication, because this kitchen is for trying things out.
+    /// All but the orders need no authentication, because this kitchen is for trying things out.
     pub fn routes(&self) -> impl Endpoint<Output = Response> + 'static + use<> {
         Route::new()
             .at("/orders", post(take_order))
             .at("/board", get(show_board))
             .at("/mode", get(show_mode).put(set_mode))
+            .at("/metrics", get(show_metrics))
             .data(self.clone())
             .map_to_response()
     }
@@ -105,6 +107,19 @@ fn show_board(Data(kitchen): Data<&Kitchen>) -> Response {
     })
     .with_header("cache-control", "no-store")
     .into_response()
+}
+
+#[handler]
+fn show_metrics(Data(kitchen): Data<&Kitchen>) -> Response {
+    match kitchen.metrics().text(&kitchen.board()) {
+        Ok(text) => Response::builder()
+            .content_type("text/plain; version=0.0.4")
+            .body(text),
+        Err(error) => {
+            tracing::error!(%error, "writing the metrics failed");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
 }
 
 #[handler]

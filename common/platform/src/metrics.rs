@@ -187,6 +187,10 @@ pub fn document() -> String {
             labels.join(", ")
         ));
     }
+    text.push_str(
+        "\nThe reference kitchen and courier have some of their own at their `/metrics`: `kitchen_…` and `courier_…`, each with \
+         its help.\n",
+    );
     text
 }
 

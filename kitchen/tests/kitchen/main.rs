@@ -6,6 +6,7 @@
 )]
 
 mod journal; // restarts
+mod metrics; // GET /metrics
 
 use std::{
     sync::{
