@@ -194,6 +194,11 @@ impl<'q> Statement<'q> {
         if let Some(error) = self.refused.take() {
             return Err(StoreError::Other(sqlx::Error::Encode(error)));
         }
+        #[cfg(any(test, feature = "testing"))]
+        {
+            let is_mysql = matches!(self.values, Values::MySql(_));
+            crate::testing::record_statement(if is_mysql { "mysql" } else { "sqlite" }, &self.sql);
+        }
         let values = match &mut self.values {
             Values::MySql(values) => Values::MySql(std::mem::take(values)),
             Values::Sqlite(values) => Values::Sqlite(std::mem::take(values)),

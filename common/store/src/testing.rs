@@ -4,6 +4,7 @@
 //! `EXPEDITER_TEST_MYSQL_URL` names a server (`mysql://user:password@host:port/`).
 
 pub mod environment;
+mod recorded; // the statements of a release
 
 use std::{
     panic::{AssertUnwindSafe, resume_unwind},
@@ -20,6 +21,8 @@ use sqlx::{Connection, Executor, MySqlConnection};
 use uuid::Uuid;
 
 use crate::{Db, DbOptions, Result, Tx, fetch_all, migrate, on, statements::Statement, stores};
+
+pub(crate) use recorded::record_statement;
 
 /// Number of statements and commits of this process. A test that counts them must be the only one of its process.
 pub static STATEMENTS: AtomicU64 = AtomicU64::new(0);

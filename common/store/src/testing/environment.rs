@@ -23,6 +23,16 @@ pub fn test_amqp_url() -> Option<String> {
     std::env::var("EXPEDITER_TEST_AMQP_URL").ok()
 }
 
+/// Returns the file to which each program appends the statements that it runs (`scripts/statements`).
+#[must_use]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this folder is the one place that reads the environment"
+)]
+pub fn statements_file() -> Option<PathBuf> {
+    std::env::var_os("EXPEDITER_TEST_STATEMENTS").map(PathBuf::from)
+}
+
 /// Returns true in CI, where every test must run: none may be skipped for lack of a server.
 #[must_use]
 #[expect(
