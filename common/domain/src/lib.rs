@@ -17,6 +17,8 @@ pub mod account;
 pub mod api_key;
 /// The number of orders that a store takes for one time, and how busy it is.
 pub mod capacity;
+/// Requests to erase what is known of a person, and how far they are.
+pub mod erasure;
 /// Uploaded images, of which only the picture is kept.
 pub mod image;
 /// Languages of texts.
@@ -35,8 +37,6 @@ pub mod order;
 pub mod password;
 /// Persons whose data is asked for or erased.
 pub mod person;
-/// Requests to erase what is known of a person, and how far they are.
-pub mod erasure;
 /// Sessions: a table's open tab, and its code.
 pub mod session;
 /// The one table of an order's moves.

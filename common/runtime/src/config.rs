@@ -12,6 +12,7 @@ use std::{fmt, path::Path};
 
 use self::layers::Layers;
 
+pub(crate) use self::values::secrets;
 pub use self::{
     sections::{
         Accounts, Audit, Broker, BrokerKind, Callbacks, Database, DatabaseKind, Demo, Http, Intake,
@@ -21,7 +22,6 @@ pub use self::{
     started::program,
     values::{Secret, ServiceUrl},
 };
-pub(crate) use self::values::secrets;
 
 /// The defaults, and the documentation of every key.
 pub const DEFAULT_TOML: &str = include_str!("../../config/default.toml");

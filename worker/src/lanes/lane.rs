@@ -225,7 +225,11 @@ impl Lane {
             let has_none = claimed.is_empty();
             if !has_none {
                 let waited = longest_wait.as_secs_f64();
-                self.lanes.attempts.metrics.claim_wait_seconds.observe(waited);
+                self.lanes
+                    .attempts
+                    .metrics
+                    .claim_wait_seconds
+                    .observe(waited);
             }
             for one in claimed {
                 self.start_attempt(one);
