@@ -38,7 +38,7 @@ pub(crate) struct Customers(pub(crate) ApiState);
 struct EraseCustomer {
     /// Id of a customer's account.
     account_id: Option<Uuid>,
-    /// Phone as orders have it, with or without its country's code; spaces and signs do not matter.
+    /// Phone as orders have it: `+49 30 …` and `0049 (0)30-…` are one, and without the country's code it is another.
     #[oai(validator(min_length = 5, max_length = 50))]
     phone: Option<String>,
     /// E-mail address, in whatever case.
@@ -51,7 +51,7 @@ struct EraseCustomer {
 struct ExportCustomer {
     /// Id of a customer's account.
     account_id: Option<Uuid>,
-    /// Phone as orders have it, with or without its country's code; spaces and signs do not matter.
+    /// Phone as orders have it: `+49 30 …` and `0049 (0)30-…` are one, and without the country's code it is another.
     #[oai(validator(min_length = 5, max_length = 50))]
     phone: Option<String>,
     /// E-mail address, in whatever case.

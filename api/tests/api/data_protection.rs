@@ -70,7 +70,7 @@ async fn the_trail_says_who_did_what_from_where_to_operators_only() {
             .send()
             .await
             .ok();
-        let ada = json!({"username": "ada", "password": "open sesame please"});
+        let ada = json!({"username": "ada", "password": "open sesame please", "role": "customer"});
         app.post("/api/v1/users", ada)
             .from("203.0.113.8")
             .send()
@@ -239,6 +239,8 @@ async fn a_person_is_exported_and_erased_by_operators_and_nobody_reads_who_it_wa
         app.ask("DELETE", &format!("{path}?reason=gone")).by(&manager).send().await.ok();
         let done = sweep().await;
         assert_eq!((&done["state"], &done["erased"]), (&json!("done"), &json!(1)));
+        // The tokens have ended meanwhile.
+        let manager = app.bearer(&app.state.ledger.credentials("max").await.unwrap().unwrap().account);
         let left = app.get(&path).by(&manager).send().await;
         assert!(!left.text.contains("Zoe") && !left.text.contains("777"), "{}", left.text);
         let left = left.ok();

@@ -15,7 +15,7 @@ use domain::ids::{IntegratorId, StoreId};
 /// Lag that changes nothing: a burst that is handed over in this time is no overload.
 const USUAL: Duration = Duration::from_millis(100);
 /// Longest pause between two batches of a store.
-const MAX_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
 /// Maximum number of integrators whose lags a worker tells.
 const MAX_TOLD: usize = 64;
 /// Time for which a lag of this process's lanes counts; they tell it four times a second.

@@ -8,8 +8,9 @@ use chrono::{DateTime, Utc};
 const WINDOW: Duration = Duration::from_millis(250);
 /// Share of its slots' time that the integrator takes to answer, from which it is the integrator that is slow.
 const SLOW_INTEGRATOR: f64 = 0.75;
-/// Longest wait that counts. Handoffs that are older come from an outage, and their stores take orders as ever.
-const OUTAGE: Duration = Duration::from_secs(10);
+/// Growth of the wait within a window that no load explains. Such handoffs waited for a worker, for a broker or for their
+/// integrator to come back, and their stores take orders as ever.
+const OUTAGE: Duration = Duration::from_secs(1);
 
 /// What a lane has met since it was last judged.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Lag {
     since: DateTime<Utc>,
     /// Longest wait of a handoff behind which others wait still.
     longest_wait: Duration,
+    /// How far behind the lane was when it was last judged.
+    behind: Duration,
     /// Time that requests took, all together.
     sending: Duration,
     /// True from when something other than this system made handoffs wait, until none waits.
@@ -28,6 +31,7 @@ impl Lag {
         Self {
             since: now,
             longest_wait: Duration::ZERO,
+            behind: Duration::ZERO,
             sending: Duration::ZERO,
             is_excused: false,
         }
@@ -42,7 +46,7 @@ impl Lag {
     /// Notes a claim that took as much as it might, and how long the oldest had waited.
     pub(super) fn note_full_claim(&mut self, longest_wait: Duration) {
         self.longest_wait = self.longest_wait.max(longest_wait);
-        self.is_excused |= longest_wait > OUTAGE;
+        self.is_excused |= longest_wait > self.behind + OUTAGE;
     }
 
     /// Notes that the integrator takes no more for now, by its rate or its pause.
@@ -70,6 +74,7 @@ impl Lag {
             self.longest_wait
         };
         *self = Self {
+            behind,
             is_excused: self.is_excused,
             ..Self::new(now)
         };
@@ -117,9 +122,19 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_that_grows_with_the_load_counts_however_long_it_gets() {
+        let mut lag = Lag::new(at(0));
+        for window in 1..100 {
+            lag.note_full_claim(ms(window * 250));
+            let behind = lag.judge(at(window * 250), 8);
+            assert_eq!(behind, Some(ms(window * 250)));
+        }
+    }
+
+    #[test]
     fn neither_an_outage_nor_a_limit_of_the_integrator_counts() {
         for excuse in [
-            (|lag: &mut Lag| lag.note_full_claim(ms(10_001))) as fn(&mut Lag),
+            (|lag: &mut Lag| lag.note_full_claim(ms(1001))) as fn(&mut Lag),
             Lag::note_limit,
         ] {
             let mut lag = Lag::new(at(0));

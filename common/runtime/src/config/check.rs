@@ -237,7 +237,7 @@ fn orders(check: &mut Check, settings: &Settings) {
         check.milliseconds(
             "intake.max_handover_lag_ms",
             intake.max_handover_lag,
-            500..=600_000,
+            1000..=600_000,
         );
     }
     let outbox = &settings.outbox;

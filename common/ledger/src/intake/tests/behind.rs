@@ -85,9 +85,9 @@ fn a_store_pauses_for_longer_the_further_it_is_behind_and_refuses_from_half_of_t
         (100, 0, 0.0),
         (300, 100, 0.0),
         (1000, 450, 0.0),
-        (1500, 700, 0.5),
-        (2000, 950, 1.0),
-        (9000, 1000, 1.0),
+        (1500, 500, 0.5),
+        (2000, 500, 1.0),
+        (9000, 500, 1.0),
     ] {
         lags.note(kitchen, ms(lag_ms), now + ms(1));
         lags.note_stores([(&store, vec![kitchen])].into_iter());
