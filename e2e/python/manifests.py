@@ -247,7 +247,8 @@ def cluster_faults(documents):
         ports = {port["name"] for one in selected for port in one["spec"]["template"]["spec"]["containers"][0]["ports"]}
         if len(selected) != 1 or {port["targetPort"] for port in service["spec"]["ports"]} - ports:
             faults.append(f"the service {name} leads nowhere")
-    for name, value in maps.get("settings", {}).get("data", {}).items():
+    given = [pair for one in maps.values() for pair in one.get("data", {}).items() if pair[0].startswith("EXPEDITER__")]
+    for name, value in given:
         if name not in known | in_files:
             faults.append(f"there is no setting {name}")
         if name in in_files:
