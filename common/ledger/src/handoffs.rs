@@ -65,6 +65,8 @@ pub struct Claims {
     pub limits: Option<Limits>,
     /// Longest time for which one of them that was never sent before was due.
     pub longest_wait: Duration,
+    /// True if the integrator's pause or breaker let fewer be claimed than are due.
+    pub is_held_back: bool,
 }
 
 /// A claimed handoff: one attempt that must now be made, with everything that its request is built from.

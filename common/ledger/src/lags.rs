@@ -23,13 +23,16 @@ const LOCAL_FOR: Duration = Duration::from_secs(1);
 /// Time for which a lag counts that another process has written to the database.
 const READ_FOR: Duration = Duration::from_secs(3);
 
-/// Lags, as this process's lanes or other workers tell them. Empty while nobody is behind.
+/// Lags, as this process's lanes and other processes tell them. Empty while nobody is behind.
 #[derive(Debug, Default)]
 pub(crate) struct Lags(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    of: HashMap<IntegratorId, Lag>,
+    /// Lags of this process's lanes.
+    own: HashMap<IntegratorId, Lag>,
+    /// Lags of other processes, as they were last read; told to nobody.
+    heard: HashMap<IntegratorId, Lag>,
     /// Integrators of the stores whose orders came meanwhile.
     stores: HashMap<StoreId, Vec<IntegratorId>>,
     has_intake: bool,
@@ -41,17 +44,34 @@ struct Lag {
     until: DateTime<Utc>,
 }
 
+impl State {
+    fn is_quiet(&self) -> bool {
+        self.own.is_empty() && self.heard.is_empty()
+    }
+
+    fn forget_stores_if_quiet(&mut self) {
+        if self.is_quiet() {
+            self.stores.clear();
+        }
+    }
+}
+
 impl Lags {
     pub(crate) fn note(&self, integrator: IntegratorId, lag: Duration, until: DateTime<Utc>) {
         let mut state = self.0.lock();
         if lag > USUAL {
-            state.of.insert(integrator, Lag { lag, until });
-            return;
+            state.own.insert(integrator, Lag { lag, until });
+        } else {
+            state.own.remove(&integrator);
+            state.forget_stores_if_quiet();
         }
-        state.of.remove(&integrator);
-        if state.of.is_empty() {
-            state.stores.clear();
-        }
+    }
+
+    /// Replaces what other processes have told.
+    fn hear(&self, heard: HashMap<IntegratorId, Lag>) {
+        let mut state = self.0.lock();
+        state.heard = heard;
+        state.forget_stores_if_quiet();
     }
 
     /// Notes which integrators get the orders of these stores.
@@ -61,7 +81,7 @@ impl Lags {
     ) {
         let mut state = self.0.lock();
         state.has_intake = true;
-        if !state.of.is_empty() {
+        if !state.is_quiet() {
             state.stores.extend(stores.map(|(id, of)| (*id, of)));
         }
     }
@@ -71,7 +91,8 @@ impl Lags {
         let state = self.0.lock();
         let known = state.stores.get(&store).into_iter().flatten();
         let lags = known
-            .filter_map(|id| state.of.get(id))
+            .flat_map(|id| [state.own.get(id), state.heard.get(id)])
+            .flatten()
             .filter(|lag| now < lag.until)
             .map(|lag| lag.lag);
         lags.max().unwrap_or_default()
@@ -93,12 +114,14 @@ impl Lags {
     ) -> f64 {
         let Some(max) = max else { return 0.0 };
         let (lag, half) = (self.of_store(store, now), max / 2);
+        // Refused orders are orders that came: their lags are read too.
+        self.0.lock().has_intake |= !lag.is_zero();
         (lag.saturating_sub(half).as_secs_f64() / half.as_secs_f64()).min(1.0)
     }
 
     fn current(&self, now: DateTime<Utc>) -> BTreeMap<IntegratorId, Duration> {
         let state = self.0.lock();
-        let current = state.of.iter().filter(|(_, lag)| now < lag.until);
+        let current = state.own.iter().filter(|(_, lag)| now < lag.until);
         current.map(|(id, lag)| (*id, lag.lag)).collect()
     }
 }
@@ -136,13 +159,20 @@ impl Ledger {
             return Ok(());
         }
         let mut tx = self.inner.db.read().await?;
+        let mut heard: HashMap<IntegratorId, Lag> = HashMap::new();
         for member in store::workers::all(&mut tx).await? {
             for (integrator, lag_ms) in member.lags {
-                let until = member.seen_at + READ_FOR;
-                let lag = Duration::from_millis(lag_ms.into());
-                self.inner.lags.note(integrator, lag, until);
+                let lag = Lag {
+                    lag: Duration::from_millis(lag_ms.into()),
+                    until: member.seen_at + READ_FOR,
+                };
+                let known = heard.entry(integrator).or_insert(lag);
+                if known.lag < lag.lag {
+                    *known = lag;
+                }
             }
         }
+        self.inner.lags.hear(heard);
         Ok(())
     }
 }

@@ -12,7 +12,7 @@ const SLOW_INTEGRATOR: f64 = 0.75;
 /// integrator to come back, and their stores take orders as ever.
 const OUTAGE: Duration = Duration::from_secs(1);
 
-/// What a lane has met since it was last judged.
+/// Notes on a lane since it was last judged.
 #[derive(Debug)]
 pub(super) struct Lag {
     since: DateTime<Utc>,

@@ -212,12 +212,15 @@ impl Lane {
                 retry_soon,
                 limits,
                 longest_wait,
+                is_held_back,
             } = claims;
             if let Some(limits) = limits {
                 self.update_limits(limits);
             }
             let claimed_all = claimed.len() < limit;
-            if !claimed_all {
+            if is_held_back {
+                self.lag.note_limit();
+            } else if !claimed_all {
                 self.lag.note_full_claim(longest_wait);
             } else if !retry_soon {
                 self.lag.note_caught_up();

@@ -144,6 +144,7 @@ impl Ledger {
                     all.limits = claims.limits;
                     all.next_due_at = claims.next_due_at;
                     all.retry_soon |= claims.retry_soon;
+                    all.is_held_back |= claims.is_held_back;
                     all.longest_wait = all.longest_wait.max(claims.longest_wait);
                 }
                 Err(Failure::Store(error)) if error.is_row_fault() => {
@@ -222,9 +223,11 @@ impl Ledger {
             };
             if let Some(until) = to.pressure.pause(now) {
                 claims.next_due_at = Some(until);
+                claims.is_held_back = true;
                 return Ok(claims);
             }
             let pace = to.breaker.pace(now);
+            claims.is_held_back = pace != Allowance::Free || !to.pressure.is_none();
             let Due { locked, any_held } = match (wanted, pace) {
                 (Selection::Due { .. }, Allowance::NotBefore(_)) => {
                     available::lock_test(change, integrator).await?

@@ -233,12 +233,9 @@ fn orders(check: &mut Check, settings: &Settings) {
         intake.queue_capacity,
         1..=1_000_000,
     );
-    if !intake.max_handover_lag.is_zero() {
-        check.milliseconds(
-            "intake.max_handover_lag_ms",
-            intake.max_handover_lag,
-            1000..=600_000,
-        );
+    let lag = intake.max_handover_lag;
+    if !lag.is_zero() {
+        check.milliseconds("intake.max_handover_lag_ms", lag, 1000..=600_000);
     }
     let outbox = &settings.outbox;
     check.seconds("outbox.claim_after_s", outbox.claim_after, 1..=3600);

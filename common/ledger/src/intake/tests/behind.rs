@@ -64,7 +64,13 @@ async fn a_process_that_takes_orders_hears_of_the_lag_of_a_worker_elsewhere(hous
     assert!(is_refused(ledger, &scene).await);
     house.clock.advance(Duration::from_secs(3));
     assert!(!is_refused(ledger, &scene).await);
-    // It has caught up, and says so.
+    worker.note_lag(kitchen.id, TOO_LONG);
+    beat().await.unwrap();
+    ledger.read_lags().await.unwrap();
+    assert!(is_refused(ledger, &scene).await);
+    assert_eq!(ledger.lags().len(), 0, "what it hears it tells nobody");
+    // The worker has caught up, and says so.
+    worker.note_lag(kitchen.id, Duration::ZERO);
     beat().await.unwrap();
     assert_eq!(ledger.workers().await.unwrap()[0].lags, []);
     ledger.read_lags().await.unwrap();
