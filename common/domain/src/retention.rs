@@ -50,6 +50,15 @@ impl Limits {
         }
     }
 
+    /// Returns how old ended orders are when the archive must have them: before the first thing of theirs that waits for
+    /// it goes. `None` if they stay for ever.
+    #[must_use]
+    pub fn archived_age(&self) -> Option<TimeDelta> {
+        let earlier = [self.messages, self.events].into_iter().flatten();
+        let earlier = earlier.filter(|_| self.archived_only);
+        self.orders.into_iter().chain(earlier).min()
+    }
+
     /// Returns true if the walk goes no further than the archive.
     #[must_use]
     pub const fn waits_for_archive(&self, kind: Kind) -> bool {

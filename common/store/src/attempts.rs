@@ -160,7 +160,7 @@ pub async fn of_handoffs(tx: &mut Tx, handoffs: &[HandoffId]) -> Result<Vec<(Han
 }
 
 /// Returns the same with the response bodies.
-pub async fn with_responses(
+pub(crate) async fn with_responses(
     tx: &mut Tx,
     handoffs: &[HandoffId],
 ) -> Result<Vec<(HandoffId, Attempt)>> {

@@ -188,7 +188,7 @@ pub async fn of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Handoff>> 
 }
 
 /// Returns the handoffs of these orders with their bodies, in no particular order.
-pub async fn stored_of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Stored>> {
+pub(crate) async fn stored_of_orders(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Stored>> {
     Ok(read_in!(
         tx,
         select!(

@@ -51,9 +51,9 @@ async fn write_files(ledger: &Ledger, options: &Archive) -> Result<u64, Refusal>
     let locked = File::create(&lock).map_err(failed(&lock))?;
     // Released with the process, however it ends.
     locked.try_lock().map_err(|_| Refusal::ArchiveOvertaken)?;
-    let mut orders = 0;
+    let (mut orders, began_at) = (0, ledger.clock().now());
     loop {
-        let (written, is_full) = write_file(ledger, folder, before).await?;
+        let (written, is_full) = write_file(ledger, folder, before, began_at).await?;
         orders += written;
         if !is_full {
             return Ok(orders);
@@ -66,8 +66,9 @@ async fn write_file(
     ledger: &Ledger,
     folder: &Path,
     before: DateTime<Utc>,
+    run_began_at: DateTime<Utc>,
 ) -> Result<(u64, bool), Refusal> {
-    let begun = ledger.begin_archive(before).await;
+    let begun = ledger.begin_archive(before, run_began_at).await;
     let mut archiving = begun.map_err(Refusal::failed("reading the archive's place"))?;
     let part = folder.join(PART);
     write_lines(ledger, &mut archiving, &part).await?;

@@ -2,7 +2,7 @@
 //! page, makes the file durable under its name, and only then marks it as written. A file that was not marked is written
 //! again under the same name.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::line;
@@ -66,19 +66,26 @@ pub enum Archived {
 }
 
 impl Ledger {
-    /// Returns the time before which orders go into the archive if nobody names another one; `None` if orders are kept
-    /// for ever.
+    /// Returns the time before which orders go into the archive if nobody names another one; `None` if nothing that the
+    /// archive has is ever deleted.
     #[must_use]
     pub fn archived_before(&self) -> Option<DateTime<Utc>> {
-        let age = self.inner.settings.retention.orders?;
+        let age = self.inner.settings.retention.archived_age()?;
         Some(self.inner.clock.now() - age)
     }
 
-    /// Begins a file of orders that ended at this time or before, and are at least a day old.
+    /// Begins a file of orders that ended at this time or before, and are at least a day old. Orders that an earlier file
+    /// left out are looked at again if that was before `run_began_at`: once in each run.
     #[crate::boxed]
-    pub async fn begin_archive(&self, ended_by: DateTime<Utc>) -> Result<Archiving> {
+    pub async fn begin_archive(
+        &self,
+        ended_by: DateTime<Utc>,
+        run_began_at: DateTime<Utc>,
+    ) -> Result<Archiving> {
         let mut tx = self.inner.db.read().await?;
         let now = self.inner.clock.now();
+        // A moment before, because those of this run have its time or a later one.
+        let left_by = run_began_at - TimeDelta::microseconds(1);
         let begun_at = store::retention::walk(&mut tx, Kind::Archive).await?;
         let limit = u32::try_from(MAX_PER_FILE).unwrap_or(u32::MAX);
         Ok(Archiving {
@@ -87,7 +94,7 @@ impl Ledger {
             made_before: ended_by.min(walk_end(now)),
             begun_at,
             last_id: begun_at.map_or_else(Uuid::nil, |walk| walk.last_id),
-            again: store::retention::leftovers(&mut tx, Kind::Archive, now, limit).await?,
+            again: store::retention::leftovers(&mut tx, Kind::Archive, left_by, limit).await?,
             looked_again: 0,
             looked_at: 0,
             left: Vec::new(),

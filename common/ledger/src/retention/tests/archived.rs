@@ -38,11 +38,17 @@ async fn orders_are_archived_once_complete_and_only_then_deleted(house: TestLedg
     );
 
     let before = ledger.archived_before().unwrap();
-    let mut killed = ledger.begin_archive(before).await.unwrap();
+    let mut killed = ledger
+        .begin_archive(before, house.clock.now() + Duration::from_secs(1))
+        .await
+        .unwrap();
     let written = lines(&ledger, &mut killed).await;
     assert_eq!(ids(&written), past.ended);
     // It was never marked, so that the next one is the same.
-    let mut file = ledger.begin_archive(before).await.unwrap();
+    let mut file = ledger
+        .begin_archive(before, house.clock.now() + Duration::from_secs(1))
+        .await
+        .unwrap();
     assert_eq!(lines(&ledger, &mut file).await, written);
     assert_eq!(file.name(), killed.name());
     let name = file.name().unwrap();
@@ -66,7 +72,10 @@ async fn orders_are_archived_once_complete_and_only_then_deleted(house: TestLedg
     said.sort_by_key(|word| word.as_str());
     assert_eq!(said, ["preparing", "ready"]);
 
-    let mut next = ledger.begin_archive(before).await.unwrap();
+    let mut next = ledger
+        .begin_archive(before, house.clock.now() + Duration::from_secs(1))
+        .await
+        .unwrap();
     assert!(lines(&ledger, &mut next).await.is_empty());
     assert_eq!(next.name(), None);
     past.pass(2);
@@ -84,7 +93,10 @@ async fn an_order_that_was_open_when_the_archive_passed_it_is_archived_before_it
     let ledger = past.ledger(archived_only(30));
     past.pass(32);
     let before = ledger.archived_before().unwrap();
-    let mut file = ledger.begin_archive(before).await.unwrap();
+    let mut file = ledger
+        .begin_archive(before, house.clock.now() + Duration::from_secs(1))
+        .await
+        .unwrap();
     lines(&ledger, &mut file).await;
     ledger.mark_archived(&file).await.unwrap();
     let late = past.open[0];
@@ -93,7 +105,10 @@ async fn an_order_that_was_open_when_the_archive_passed_it_is_archived_before_it
     assert_eq!(retain_all(&past, &ledger).await.orders, 3);
     assert!(past.exists(late).await, "it is in no file yet");
     let before = ledger.archived_before().unwrap();
-    let mut file = ledger.begin_archive(before).await.unwrap();
+    let mut file = ledger
+        .begin_archive(before, house.clock.now() + Duration::from_secs(1))
+        .await
+        .unwrap();
     assert_eq!(ids(&lines(&ledger, &mut file).await), [late]);
     assert!(file.name().unwrap().starts_with("orders-000002-"));
     ledger.mark_archived(&file).await.unwrap();
@@ -122,7 +137,13 @@ async fn contact_data_does_not_wait_for_the_archive_and_messages_and_events_do(h
         ..
     } = retained;
     assert_eq!((contacts, messages, events, orders), (3, 0, 0, 0));
-    let mut file = ledger.begin_archive(house.clock.now()).await.unwrap();
+    let mut file = ledger
+        .begin_archive(
+            house.clock.now(),
+            house.clock.now() + Duration::from_secs(1),
+        )
+        .await
+        .unwrap();
     let written = lines(&ledger, &mut file).await;
     assert_eq!(written.len(), 3);
     assert!(written[0]["order"]["customer"]["name"].is_null());
