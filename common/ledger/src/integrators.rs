@@ -5,7 +5,6 @@ mod bound;
 mod disable;
 mod health;
 mod membership;
-mod resealing;
 mod secrets;
 
 use std::collections::BTreeMap;
@@ -37,7 +36,6 @@ use store::integrators::Stored;
 
 pub use bound::MAX_ENABLED_PER_STORE;
 pub use health::{Health, LastFailure};
-pub use resealing::Seals;
 
 /// Time for which a replaced secret stays valid, in hours.
 const OLD_SECRET_HOURS: i64 = 24;

@@ -73,6 +73,8 @@ pub mod backlog;
 pub mod external_identities;
 /// Requests with a key are done once.
 pub mod idempotency;
+/// Stored secrets under the newest key, after a rotation.
+pub mod resealing;
 /// `GET /stats`.
 pub mod stats;
 

@@ -1,8 +1,10 @@
-//! Seals integrators' secrets with the newest encryption key, after a rotation
+//! Seals integrators' secrets, and the persons of erasures that are not done, with the newest encryption key, after a rotation
 //! (docs/adr/0089-keys-are-rotated-with-an-overlap.md).
 
+use uuid::Uuid;
+
 use crate::{CrashPoints, Ledger, Result, in_one_transaction};
-use domain::ids::IntegratorId;
+use domain::ids::{ErasureId, IntegratorId};
 
 /// Number of integrators that are read at once; few in tests, so that these have several pages.
 const PAGE: u32 = if cfg!(test) { 2 } else { 100 };
@@ -26,19 +28,26 @@ impl Ledger {
         let mut after = None;
         loop {
             let page = self.sealed_after(after).await?;
-            let Some(last) = page.last() else {
-                return Ok(seals);
-            };
+            let Some(last) = page.last() else { break };
             after = Some(last.id);
             for one in &page {
                 for value in one.values() {
-                    match self.inner.sealing.is_newest(one.id.uuid(), value) {
-                        Ok(true) => seals.newest += 1,
-                        Ok(false) => seals.previous += 1,
-                        Err(_) => seals.unreadable += 1,
-                    }
+                    self.count_seal(&mut seals, one.id.uuid(), value);
                 }
             }
+        }
+        let mut tx = self.inner.db.read().await?;
+        for (id, value) in store::erasures::sealed(&mut tx).await? {
+            self.count_seal(&mut seals, id.uuid(), &value);
+        }
+        Ok(seals)
+    }
+
+    fn count_seal(&self, seals: &mut Seals, of: Uuid, value: &[u8]) {
+        match self.inner.sealing.is_newest(of, value) {
+            Ok(true) => seals.newest += 1,
+            Ok(false) => seals.previous += 1,
+            Err(_) => seals.unreadable += 1,
         }
     }
 
@@ -51,7 +60,7 @@ impl Ledger {
         loop {
             let page = self.sealed_after(after).await?;
             let Some(last) = page.last() else {
-                return Ok(resealed);
+                return Ok(resealed + self.reseal_erasures().await?);
             };
             after = Some(last.id);
             for one in &page {
@@ -64,6 +73,29 @@ impl Ledger {
                 }
             }
         }
+    }
+
+    async fn reseal_erasures(&self) -> Result<u64> {
+        let found = {
+            let mut tx = self.inner.db.read().await?;
+            store::erasures::sealed(&mut tx).await?
+        };
+        let mut resealed = 0;
+        for (id, value) in found {
+            let again = self
+                .inner
+                .sealing
+                .reseal(&self.inner.chance, id.uuid(), &value);
+            let Ok(Some(again)) = again else { continue };
+            resealed += u64::from(self.replace_person(id, &value, &again).await?);
+        }
+        Ok(resealed)
+    }
+
+    async fn replace_person(&self, id: ErasureId, old: &[u8], again: &[u8]) -> Result<bool> {
+        in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
+            Ok(store::erasures::replace_sealed(&mut change.tx, id, old, again).await?)
+        })
     }
 
     async fn sealed_after(

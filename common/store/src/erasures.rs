@@ -13,7 +13,7 @@ pub use self::{
 };
 use crate::{
     error::Result,
-    execute, fetch_one, fetch_optional_scalar, fetch_scalars, read_all, read_optional,
+    execute, fetch_all, fetch_one, fetch_optional_scalar, fetch_scalars, read_all, read_optional,
     rows::{ReadRow, Readable, Row},
     skip_locked,
     statements::Statement,
@@ -68,6 +68,27 @@ pub struct Passed {
     pub passed: u32,
 }
 
+/// `SELECT` of the persons that are not erased yet.
+pub(crate) const SEALED: &str =
+    "SELECT id, sealed FROM erasures WHERE sealed IS NOT NULL ORDER BY id";
+
+/// Returns the encrypted persons of all erasures that are not done.
+pub async fn sealed(tx: &mut Tx) -> Result<Vec<(ErasureId, Vec<u8>)>> {
+    Ok(fetch_all!(tx, SEALED))
+}
+
+/// Replaces an encrypted person by the same under another key, unless the erasure is done or somebody else has replaced
+/// it; returns true if it did.
+pub async fn replace_sealed(tx: &mut Tx, id: ErasureId, old: &[u8], again: &[u8]) -> Result<bool> {
+    Ok(execute!(
+        tx,
+        "UPDATE erasures SET sealed = ? WHERE id = ? AND sealed = ?",
+        again,
+        id,
+        old
+    ) == 1)
+}
+
 pub async fn insert(tx: &mut Tx, new: &Erasure, sealed: &[u8]) -> Result<()> {
     execute!(
         tx,
@@ -83,6 +104,18 @@ pub async fn insert(tx: &mut Tx, new: &Erasure, sealed: &[u8]) -> Result<()> {
         Json(&new.progress.waiting),
         Json(&new.progress.recipients),
         new.next_at
+    );
+    Ok(())
+}
+
+/// Writes how many orders were erased and who received them, beside the erasure of one more.
+pub async fn write_erased(tx: &mut Tx, erasure: &Erasure) -> Result<()> {
+    execute!(
+        tx,
+        "UPDATE erasures SET erased = ?, recipients = ? WHERE id = ? AND done_at IS NULL",
+        erasure.progress.erased,
+        Json(&erasure.progress.recipients),
+        erasure.id
     );
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ledger::integrators::Seals;
+use ledger::resealing::Seals;
 use runtime::{config::Settings, keys::KeysError};
 
 use super::{beside::CommandLedger, say};

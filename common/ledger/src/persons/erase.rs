@@ -10,7 +10,7 @@ use super::{
 use crate::{CrashPoints, Ledger, Result, in_one_transaction, orders};
 use domain::{
     erasure::{Erasure, WaitingOrder, WaitsFor},
-    ids::{IntegratorId, OrderId, min_id_at},
+    ids::{OrderId, min_id_at},
     person::{Person, PersonKind, PersonalTexts},
     record::Action,
 };
@@ -19,8 +19,8 @@ use store::{StoreError, erasures::Stored};
 /// Result for one order.
 enum Outcome {
     Gone,
-    /// The integrators may have received it.
-    Erased(Vec<IntegratorId>),
+    /// With it, the erasure has these numbers and recipients.
+    Erased(Box<Erasure>),
     Waits(WaitsFor),
 }
 
@@ -129,26 +129,20 @@ impl Ledger {
     }
 
     async fn erase_or_wait(&self, erasure: &mut Erasure, order_id: OrderId) -> Result<()> {
-        let progress = &mut erasure.progress;
-        match self.erase_order(order_id).await? {
+        match self.erase_order(erasure, order_id).await? {
             Outcome::Gone => {}
-            Outcome::Waits(waits_for) => progress.waiting.push(WaitingOrder {
+            Outcome::Waits(waits_for) => erasure.progress.waiting.push(WaitingOrder {
                 order_id,
                 waits_for,
             }),
-            Outcome::Erased(recipients) => {
-                progress.erased += 1;
-                for integrator in recipients {
-                    if !progress.recipients.contains(&integrator) {
-                        progress.recipients.push(integrator);
-                    }
-                }
-            }
+            Outcome::Erased(erased) => *erasure = *erased,
         }
         Ok(())
     }
 
-    async fn erase_order(&self, id: OrderId) -> Result<Outcome> {
+    /// Erases the order, and writes in the same transaction who received it: a step that breaks off and is made again would
+    /// not know the order any more.
+    async fn erase_order(&self, erasure: &Erasure, id: OrderId) -> Result<Outcome> {
         in_one_transaction!(&self.inner, CrashPoints::SWEEP, |change| {
             let Some(order) = orders::lock(change, id).await? else {
                 return Ok(Outcome::Gone);
@@ -164,8 +158,15 @@ impl Ledger {
             if let Some(session) = named.filter(|session| texts.are_in(&session.name)) {
                 store::erasures::strip_session(tx, session.id, &texts).await?;
             }
-            let recipients = reached.into_iter().map(|(_, integrator)| integrator);
-            Ok(Outcome::Erased(recipients.collect()))
+            let mut erased = erasure.clone();
+            erased.progress.erased += 1;
+            for (_, integrator) in reached {
+                if !erased.progress.recipients.contains(&integrator) {
+                    erased.progress.recipients.push(integrator);
+                }
+            }
+            store::erasures::write_erased(tx, &erased).await?;
+            Ok(Outcome::Erased(Box::new(erased)))
         })
     }
 

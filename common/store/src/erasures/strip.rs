@@ -1,7 +1,7 @@
 //! Erases what people wrote about themselves from an ended order and from every copy of it, and leaves the rows.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
@@ -118,7 +118,10 @@ async fn strip_callbacks(tx: &mut Tx, order: OrderId, texts: &PersonalTexts) -> 
         order
     );
     for (id, Json(mut payload)) in callbacks {
-        texts.strip(&mut payload);
+        // An empty payload says that it was removed, so that a repeat of the whole is known as one and is not stored.
+        if texts.strip(&mut payload) {
+            payload = Value::Object(Map::new());
+        }
         execute!(
             tx,
             "UPDATE callbacks SET payload = ?, detail = NULL WHERE id = ?",

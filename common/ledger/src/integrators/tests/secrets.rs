@@ -1,6 +1,8 @@
 //! Secrets of integrators: sealed, replaced, rotated.
 
 use super::*;
+use crate::{persons::KnownPerson, resealing::Seals};
+use domain::person::Person;
 use platform::secrets::Keys;
 
 #[each_database]
@@ -170,6 +172,13 @@ async fn everything_that_a_previous_key_sealed_is_sealed_again_once(house: TestL
     house.ledger.archive_integrator(ids[2], None).await.unwrap();
     let by_swapped = swapped.create_integrator(kitchen(house.create_store().await));
     ids.push(by_swapped.await.unwrap().0.id);
+    // An erasure that is not done knows its person.
+    let person = Person::email("zoe@example.com").unwrap();
+    let known = KnownPerson {
+        person,
+        hash: [7; 32],
+    };
+    let erasure = house.ledger.request_erasure(&known).await.unwrap();
     let mut before = Vec::new();
     for id in &ids {
         before.push(stored(&house, *id).await);
@@ -179,10 +188,10 @@ async fn everything_that_a_previous_key_sealed_is_sealed_again_once(house: TestL
         previous,
         unreadable: 0,
     };
-    assert_eq!(swapped.seals().await.unwrap(), seals(3, 17));
-    assert_eq!(swapped.reseal().await.unwrap(), 17);
-    assert_eq!(swapped.seals().await.unwrap(), seals(20, 0));
-    assert_eq!(alone.seals().await.unwrap(), seals(20, 0));
+    assert_eq!(swapped.seals().await.unwrap(), seals(3, 18));
+    assert_eq!(swapped.reseal().await.unwrap(), 18);
+    assert_eq!(swapped.seals().await.unwrap(), seals(21, 0));
+    assert_eq!(alone.seals().await.unwrap(), seals(21, 0));
     for before in &before {
         let now = stored(&house, before.integrator.id).await;
         assert!(opened(&swapped, before).unwrap() == opened(&alone, &now).unwrap());
@@ -192,6 +201,9 @@ async fn everything_that_a_previous_key_sealed_is_sealed_again_once(house: TestL
     let once = sealed(&stored(&house, ids[1]).await);
     assert_eq!(swapped.reseal().await.unwrap(), 0);
     assert_eq!(sealed(&stored(&house, ids[1]).await), once);
+    alone.continue_erasures().await.unwrap();
+    let erasure = alone.erasure(erasure.id).await.unwrap().unwrap();
+    assert!(erasure.done_at.is_some(), "the new key opens the person");
 }
 
 #[each_database]
