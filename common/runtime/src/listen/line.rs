@@ -14,7 +14,7 @@ use tokio_rustls::{Accept, TlsAcceptor, server::TlsStream};
 
 pub(super) enum Line {
     Plain(TcpStream),
-    Handshake(Accept<TcpStream>),
+    Handshake(Box<Accept<TcpStream>>),
     Secured(Box<TlsStream<TcpStream>>),
     /// The handshake has failed.
     Broken,
@@ -23,7 +23,7 @@ pub(super) enum Line {
 impl Line {
     pub(super) fn new(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Self {
         match tls {
-            Some(tls) => Self::Handshake(tls.accept(stream)),
+            Some(tls) => Self::Handshake(Box::new(tls.accept(stream))),
             None => Self::Plain(stream),
         }
     }
