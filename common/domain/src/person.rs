@@ -203,9 +203,11 @@ impl PersonalTexts {
 
 /// Runs the function for every item; returns true if it did so for any.
 fn erase_each<T>(items: impl IntoIterator<Item = T>, mut erase: impl FnMut(T) -> bool) -> bool {
-    items
-        .into_iter()
-        .fold(false, |any, item| erase(item) || any)
+    let mut any = false;
+    for item in items {
+        any |= erase(item);
+    }
+    any
 }
 
 impl std::fmt::Debug for PersonalTexts {
