@@ -114,6 +114,8 @@ pub const FREE: &[(&str, &[&str], &str)] = &[
         "a random code, and a word of ours",
     ),
     ("sessions", &["open_key"], "null once the session is closed"),
+    ("retention_leftovers", &["kind"], OUR_WORD),
+    ("retention_walks", &["kind"], OUR_WORD),
     ("slot_holds", &["fulfilment"], OUR_WORD),
     ("stock_movements", &["reason"], BUSINESS),
     ("store_counters", &["rules"], BUSINESS),
@@ -133,6 +135,7 @@ pub const FREE: &[(&str, &[&str], &str)] = &[
         BUSINESS,
     ),
     ("workers", &["label"], "the name of a machine"),
+    ("workers", &["lags"], "ids of integrators, and numbers"),
 ];
 
 const OUR_WORD: &str = "one of our own words";

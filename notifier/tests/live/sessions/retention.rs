@@ -32,7 +32,7 @@ over_both! {
         for after in [0, 1, 2, 3] {
             let mut client = table.served.open(&table.path_after(after).await).await;
             let mut frame = client.frame().await;
-            assert_eq!(frame["resumed"], true, "{after}: {frame}");
+            // A socket says first that it goes on; an event stream does not.
             while frame["orders"].is_null() {
                 frame = client.frame().await;
             }
