@@ -345,7 +345,7 @@ socket_test! {
     }
 
     async fn a_client_that_answers_no_ping_is_closed_and_one_that_does_stays(house: TestLedger) {
-        let ping_interval = Duration::from_millis(50);
+        let ping_interval = Duration::from_millis(400);
         let table = Table::with(house, NotifierSettings { ping_interval, ..settings() }).await;
         let mut lively = table.served.open(&table.path()).await;
         lively.frame().await;
