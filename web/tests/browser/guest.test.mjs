@@ -362,13 +362,18 @@ scene("the page loads less than 100 kB, and nothing from elsewhere", async ({ se
   const context = await browser.newContext();
   const page = await context.newPage();
   const sizes = new Map();
-  page.on("requestfinished", async (request) => {
+  const counting = [];
+  const count = async (request) => {
     const { responseBodySize, responseHeadersSize } = await request.sizes();
     sizes.set(request.url(), responseBodySize + responseHeadersSize);
-  });
+  };
+  page.on("requestfinished", (request) => void counting.push(count(request)));
   await page.goto(`${server.url}/s/${session.code}`);
   await isLive(page);
   await until("all is counted", () => [...sizes.keys()].some((url) => url.endsWith("/menu")));
+  // The browser must not close under one that is still counted.
+  page.removeAllListeners("requestfinished");
+  await Promise.all(counting);
   for (const url of sizes.keys()) assert.ok(url.startsWith(server.url), url);
   const total = [...sizes.values()].reduce((sum, size) => sum + size, 0);
   assert.ok(total < 100_000, `${total} bytes: ${[...sizes].map(([url, size]) => `${url} ${size}`).join(", ")}`);
