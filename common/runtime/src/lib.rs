@@ -20,8 +20,6 @@ pub mod client;
 pub mod cors;
 /// Accepted sockets without Nagle's delay.
 pub mod listen;
-/// The allocator.
-pub mod memory;
 /// `/healthz`, `/readyz`, `/metrics`.
 pub mod operations;
 /// Request ids, in the response and in the log.

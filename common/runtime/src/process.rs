@@ -22,7 +22,6 @@ pub use self::{
 use crate::{
     config::{Settings, Telemetry, Testing},
     lifecycle::Shutdown,
-    memory,
     operations::{Health, Operations},
     telemetry,
 };
@@ -106,7 +105,6 @@ impl Process {
             sync_clock(db.clone(), clock.clone(), stopping.clone()),
         );
         shutdown.spawn("lags", watch_lags(ledger.clone(), stopping.clone()));
-        shutdown.spawn("memory", memory::return_freed(stopping.clone()));
         shutdown.spawn("epoch", watch_epoch(ledger.clone(), stopping.clone()));
         let watch = watch_broker(Arc::clone(&broker), Arc::clone(&metrics), stopping);
         shutdown.spawn("broker's state", watch);
