@@ -12,19 +12,22 @@ const ACTIONS = ["created", "edited", "archived", "deleted", "ended", "stock_cha
 const OURS = { console: "board.audit.console", "sign-in": "board.audit.signin" };
 const MAX_LETTERS = 80;
 
-/** Returns the moment at which a day begins here, so many days later. */
-const dayAt = (day, later = 0) => {
-  const at = day ? new Date(`${day}T00:00`) : null;
-  at?.setDate(at.getDate() + later);
-  return at?.toISOString() ?? "";
-};
+/** Returns the moment at which a day begins here, so many days later; nothing for a day that a person is still typing. */
+export function dayAt(day, later = 0) {
+  const at = new Date(`${day}T00:00`);
+  at.setDate(at.getDate() + later);
+  const year = at.getUTCFullYear();
+  return year >= 1 && year <= 9999 ? at.toISOString() : "";
+}
 const nameOf = (actor) => (actor.kind === "system" && OURS[actor.name] ? t(OURS[actor.name]) : (actor.name ?? actor.id ?? ""));
 
-export function Audit({ account, store }) {
+export function Audit({ account, store, stores }) {
   useLanguage();
   const [filter, set] = useState({ subject: "", action: "", actor_id: "", from: "", to: "" });
   const { from, to, ...exact } = filter;
-  const poll = usePoll(account, path("/audit", { store_id: store.id, ...exact, from: dayAt(from), to: dayAt(to, 1), limit: 100 }), { everyMs: 60_000, pages: 3 });
+  // Entries about no store, such as accounts, are only in the list of all.
+  const storeId = stores.length > 1 ? store.id : null;
+  const poll = usePoll(account, path("/audit", { store_id: storeId, ...exact, from: dayAt(from), to: dayAt(to, 1), limit: 100 }), { everyMs: 60_000, pages: 3 });
   const [known, keep] = useState(new Map());
   const items = poll.body?.items ?? [];
   const unknown = items.filter(({ actor }) => actor.id && !known.has(actor.id));
@@ -32,7 +35,7 @@ export function Audit({ account, store }) {
   const change = (name) => (event) => set({ ...filter, [name]: event.currentTarget.value });
   const pick = (name, label, options) => html`<label class="field"><span>${label}</span><select value=${filter[name]} onChange=${change(name)}>
     <option value="">${t("board.filter.all")}</option>${options.map(([value, says]) => html`<option key=${value} value=${value}>${says}</option>`)}</select></label>`;
-  const day = (name) => html`<label class="field"><span>${t(`board.audit.${name}`)}</span><input type="date" value=${filter[name]} onInput=${change(name)} /></label>`;
+  const day = (name) => html`<label class="field"><span>${t(`board.audit.${name}`)}</span><input type="date" max="9999-12-30" value=${filter[name]} onInput=${change(name)} /></label>`;
   return html`<section class="board-view" aria-labelledby="audit-title">
     <h2 id="audit-title">${t("board.view.audit")} <span class="quiet number">${poll.body ? `${items.length}${poll.body.isCut ? "+" : ""}` : ""}</span></h2>
     <div class="span filter">
@@ -43,7 +46,7 @@ export function Audit({ account, store }) {
     </div>
     <${Waiting} poll=${poll} />
     ${poll.body?.isCut && html`<p class="quiet">${t("board.audit.more")}</p>`}
-    ${poll.body && items.length === 0 && html`<p class="quiet">${t("board.audit.none")}</p>`}
+    ${poll.body && !poll.body.isCut && items.length === 0 && html`<p class="quiet">${t("board.audit.none")}</p>`}
     <ul class="entries">${items.map((one) => html`<${Entry} key=${one.id} scope=${store} entry=${one} />`)}</ul>
   </section>`;
 }

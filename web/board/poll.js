@@ -74,9 +74,8 @@ export function Fresh({ poll, zone }) {
   return html`<div class="line-badge" data-phase=${phase}><span class="line-dot" aria-hidden="true"></span><span class="line-words"><span role="status">${says}</span></span></div>`;
 }
 
-/** What a list shows before there is one, or when it cannot be read. */
+/** What a list shows before there is one, or above an old one when it cannot be read. */
 export function Waiting({ poll }) {
-  if (poll.body) return null;
-  if (!poll.trouble) return html`<p role="status">${t("panel.loading")}</p>`;
+  if (!poll.trouble) return poll.body ? null : html`<p role="status">${t("panel.loading")}</p>`;
   return html`<p role="alert" class="trouble">${words(poll.trouble)} <button type="button" class="button small" onClick=${poll.again}>${t("panel.again")}</button></p>`;
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { said } from "../board/audit.js";
+import { dayAt, said } from "../board/audit.js";
 import { roundTop } from "../board/chart.js";
 import { changes, statusMap } from "../board/integrator-form.js";
 import { priceOf } from "../board/menu-product.js";
@@ -30,6 +30,12 @@ test("a change is told in a few letters, and a secret by its name only", () => {
   assert.equal(said("stock", { delta: 5, reason: "delivered", to: 9 }), "stock: {\"delta\":5,\"reason\":\"delivered\",\"to\":9}");
   assert.equal(said("by", "phone"), "by: phone");
   assert.equal(said("events", { from: [], to: "x".repeat(200) }).length, "events: ".length + 81);
+});
+
+test("a day that is still being typed is no time", () => {
+  assert.equal(dayAt("2026-11-30"), new Date(2026, 10, 30).toISOString());
+  assert.equal(dayAt("2026-02-28", 1), new Date(2026, 2, 1).toISOString());
+  for (const day of ["", "2026-13-01", "0000-01-01", "123456-01-01", "275760-09-13"]) assert.equal(dayAt(day, 1), "", day);
 });
 
 test("the last hours begin later if older orders were not read", () => {
