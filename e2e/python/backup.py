@@ -235,13 +235,58 @@ def meanings():
         ("mysql://me:a@db/sh%6Fp", "may have letters"),
     ]:
         parts = 'for name in user password host port database; do echo "$name=${!name:-}"; done; for name in "${!tls[@]}"; do echo "$name=${tls[$name]}"; done'
-        command = f'set -euo pipefail; shopt -s inherit_errexit; die() {{ echo "$*" >&2; exit 1; }}; . scripts/database-url; read_url "$1"; {parts}'
-        done = subprocess.run(["bash", "-c", command, "-", url], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = shell(f'read_url "$1"; {parts}', url)
         if isinstance(wanted, str):
             if done.returncode == 0 or wanted not in done.stderr:
                 fail(f"{url!r} must be refused with '{wanted}', but: {done.returncode} {done.stdout} {done.stderr}")
         elif done.returncode or not wanted.items() <= dict(line.split("=", 1) for line in done.stdout.splitlines()).items():
             fail(f"{url!r} must be {wanted}, but is {done.stdout} {done.stderr}")
+
+
+def shell(commands, *arguments, **environment):
+    """Runs commands with the functions of scripts/database-url."""
+    begun = 'set -euo pipefail; shopt -s inherit_errexit; die() { echo "$*" >&2; exit 1; }; . scripts/database-url; '
+    own = {name: value for name, value in os.environ.items() if not name.startswith("EXPEDITER__")} | environment
+    return subprocess.run(["bash", "-c", begun + commands, "-", *arguments], cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+
+
+def url_in_a_file(folder):
+    """The URL may be in a file, as that of the processes may; no message has its path."""
+    secret = folder / "url"
+    secret.write_text("mysql://me:secret@db/shop\n")
+    url, named = "EXPEDITER__DATABASE__URL", "EXPEDITER__DATABASE__URL_FILE"
+    for arguments, environment, wanted in [
+        ([], {named: str(secret)}, "secret shop"),
+        (["mysql://me:other@db/bar"], {named: str(secret)}, "other bar"),
+        ([], {url: "mysql://me:third@db/pub"}, "third pub"),
+        ([], {url: "mysql://me:third@db/pub", named: str(secret)}, "are both set"),
+        ([], {named: "mysql://me:oops@db/shop"}, "cannot be read"),
+        ([], {named: "/dev/null"}, "is empty"),
+    ]:
+        done = shell('read_url "${1:-}"; echo "$password $database"', *arguments, **environment)
+        said = done.stdout.strip() or done.stderr
+        if wanted not in said or "oops" in said:
+            fail(f"{arguments} with {environment} must say '{wanted}', but says {said}")
+    secret.unlink()
+
+
+def servers_that_take_writes():
+    """A copy is made of a server that the processes would use."""
+    node = ["read_only=OFF", "wsrep_on=ON", "wsrep_cluster_status=Primary", "wsrep_local_state=4", "wsrep_ready=ON"]
+    for lines, wanted in [
+        (["read_only=OFF"], True),
+        (["read_only=OFF", "wsrep_on=OFF", "wsrep_ready=OFF"], True),
+        (node, True),
+        ([], False),
+        (["read_only=ON"], False),
+        *((node[:at] + node[at + 1 :], False) for at in (0, 2, 3, 4)),
+        ([line.replace("=4", "=42") for line in node], False),
+        ([line.replace("=4", "=2") for line in node], False),
+        ([line.replace("=Primary", "=non-Primary") for line in node], False),
+    ]:
+        done = shell('takes_writes "$1"', "\n".join(lines))
+        if (done.returncode == 0) != wanted:
+            fail(f"{lines} must {'' if wanted else 'not '}take writes: {done.stderr}")
 
 
 def told(folder, version, query):
@@ -409,6 +454,8 @@ def main(binaries):
 
     def work(processes):
         meanings()
+        url_in_a_file(processes.folder)
+        servers_that_take_writes()
         clients(processes.folder)
         lines_to_mysql(processes.folder)
         one_file(processes.folder)
