@@ -293,9 +293,7 @@ async fn the_commands_of_the_quickstart_lead_to_a_production_setup() {
     ];
     let moves = moves.map(|(from, to)| (from.to_owned(), to));
     page.moved.extend(moves);
-    // scripts/alerts installs it later, and tests the alerts.
-    let promtool = Command::new("promtool").arg("--version").output();
-    if !promtool.is_ok_and(|version| version.status.success()) {
+    if !is_there("promtool") {
         page.replaced.push(("alerts", "echo SUCCESS"));
     }
     page.follow(&folder).await;
