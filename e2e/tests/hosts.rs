@@ -124,11 +124,11 @@ async fn a_server_that_turns_read_only_is_left_for_the_one_that_takes_the_writes
         let migrated = launch(server.mysql.url()).argument("migrate").run().await;
         assert_eq!(migrated.code, Some(0), "{migrated:?}");
     }
-    let hosts = format!("{},{}", old.mysql.end, new.mysql.end);
+    let hosts = format!("{},{}", old.mysql.end(), new.mysql.end());
     let list = old
         .mysql
         .url()
-        .replacen(&old.mysql.end.to_string(), &hosts, 1);
+        .replacen(&old.mysql.end().to_string(), &hosts, 1);
 
     let refused = launch(list.clone()).run().await;
     assert_eq!(refused.code, Some(2), "{refused:?}");
@@ -138,13 +138,13 @@ async fn a_server_that_turns_read_only_is_left_for_the_one_that_takes_the_writes
     new.set_global("read_only = ON").await.expect(own);
     let running = launch(list.clone()).start().await;
     let log = running.launch().log();
-    let chosen = format!("database host {} is used", old.mysql.end);
+    let chosen = format!("database host {} is used", old.mysql.end());
     assert!(log.contains(&chosen), "{log}");
 
     old.set_global("read_only = ON").await.expect(own);
     let nobody = format!(
         "database host {} takes no writes: read_only is on",
-        old.mysql.end
+        old.mysql.end()
     );
     until("nobody to take writes", || async {
         running.launch().log().contains(&nobody).then_some(())
@@ -161,7 +161,7 @@ async fn a_server_that_turns_read_only_is_left_for_the_one_that_takes_the_writes
         "{refused:?}"
     );
     new.set_global("read_only = OFF").await.expect(own);
-    until_moved_to(&running, new.mysql.end).await;
+    until_moved_to(&running, new.mysql.end()).await;
     until("readiness", || async {
         let (status, _) = running.get("/readyz").await;
         (status == 200).then_some(())

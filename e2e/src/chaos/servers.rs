@@ -33,8 +33,7 @@ pub struct Servers {
 #[derive(Clone, Debug)]
 pub struct Address {
     before: String,
-    /// The first host; [`Self::ends`] are all.
-    pub end: SocketAddr,
+    /// All hosts.
     pub ends: Vec<SocketAddr>,
     path: String,
 }
@@ -338,8 +337,14 @@ impl Address {
         self.through(&self.ends[node..=node])
     }
 
+    /// Returns the first host.
+    #[must_use]
+    pub fn end(&self) -> SocketAddr {
+        self.ends[0]
+    }
+
     fn server_url(&self) -> String {
-        format!("{}{}/", self.before, self.end)
+        format!("{}{}/", self.before, self.end())
     }
 }
 
@@ -361,7 +366,6 @@ impl std::str::FromStr for Address {
         let ends: Vec<SocketAddr> = ends.collect::<Result<_, _>>().map_err(|_| wrong())?;
         Ok(Self {
             before: before.to_owned(),
-            end: *ends.first().ok_or_else(wrong)?,
             ends,
             path: path.to_owned(),
         })
