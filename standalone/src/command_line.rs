@@ -122,7 +122,7 @@ pub(crate) struct Archive {
     #[arg(value_name = "DIR")]
     pub(crate) directory: PathBuf,
     /// Write orders that ended before this time, such as 2026-01-01T00:00:00Z [default: those that
-    /// retention.orders_days lets go]
+    /// the settings of retention let go next]
     #[arg(long, value_name = "TIME")]
     pub(crate) before: Option<DateTime<Utc>>,
 }

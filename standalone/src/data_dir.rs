@@ -118,6 +118,14 @@ pub(crate) fn sqlite_file(settings: &Settings) -> Option<PathBuf> {
     Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
 }
 
+/// Refuses a SQLite file that does not exist: connecting would create an empty database.
+pub(crate) fn require_database(settings: &Settings) -> Result<(), Refusal> {
+    match sqlite_file(settings).filter(|path| !path.exists()) {
+        Some(path) => Err(Refusal::NoDatabase { path }),
+        None => Ok(()),
+    }
+}
+
 /// Writes a file atomically with mode 0600, and syncs it to disk.
 pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let draft = path.with_extension("tmp");

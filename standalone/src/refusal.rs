@@ -88,7 +88,7 @@ pub(crate) enum Refusal {
     )]
     NoCredentials,
     #[error(
-        "orders are kept for ever (retention.orders_days is 0): say which ones to write, with --before TIME"
+        "nothing is ever deleted (retention.orders_days is 0): say which orders to write, with --before TIME"
     )]
     ArchiveOfWhen,
     #[error("another `expediter archive` is at work; run this one again after it")]

@@ -24,10 +24,7 @@ const PART: &str = "orders.part";
 const LOCK: &str = "archive.lock";
 
 pub(crate) async fn archive(settings: &Settings, options: Archive) -> Result<ExitCode, Refusal> {
-    // Connecting would create an empty database.
-    if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
-        return Err(Refusal::NoDatabase { path });
-    }
+    data_dir::require_database(settings)?;
     let beside = CommandLedger::open_without_keys(settings).await?;
     let written = write_files(&beside.ledger, &options).await;
     beside.close().await;

@@ -17,10 +17,7 @@ use crate::{data_dir, refusal::Refusal};
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 
 pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
-    // Connecting would create an empty database.
-    if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
-        return Err(Refusal::NoDatabase { path });
-    }
+    data_dir::require_database(settings)?;
     data_dir::prepare(settings)?;
     let mut settings = settings.clone();
     // The audit scans whole tables.

@@ -8,10 +8,7 @@ use super::{beside::CommandLedger, say};
 use crate::{data_dir, refusal::Refusal};
 
 pub(crate) async fn begin(settings: &Settings) -> Result<ExitCode, Refusal> {
-    // Connecting would create an empty database.
-    if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
-        return Err(Refusal::NoDatabase { path });
-    }
+    data_dir::require_database(settings)?;
     let beside = CommandLedger::open_without_keys(settings).await?;
     let begun = beside.ledger.renew_epoch().await;
     beside.close().await;

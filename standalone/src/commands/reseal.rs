@@ -9,10 +9,7 @@ use super::{beside::CommandLedger, say};
 use crate::{data_dir, refusal::Refusal};
 
 pub(crate) async fn reseal(settings: &Settings) -> Result<ExitCode, Refusal> {
-    // Connecting would create an empty database.
-    if let Some(path) = data_dir::sqlite_file(settings).filter(|path| !path.exists()) {
-        return Err(Refusal::NoDatabase { path });
-    }
+    data_dir::require_database(settings)?;
     // Before the keys, which are in the data directory too.
     data_dir::prepare(settings)?;
     let keys = runtime::keys::load(&settings.secrets)?;
