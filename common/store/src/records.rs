@@ -10,14 +10,14 @@ use crate::{
     error::Result,
     execute,
     explain::QueryOutput,
-    insert_many, push_ids,
+    fetch_optional_scalar, insert_many, push_ids,
     rows::{ReadRow, Readable, Row, read_rows},
     statements::Statement,
     tx::Tx,
 };
 use domain::{
     ids::{RecordId, StoreId, min_id_at},
-    record::Record,
+    record::{Action, Record},
 };
 
 pub(crate) use self::trail::read;
@@ -75,6 +75,19 @@ pub async fn prune(tx: &mut Tx, before: DateTime<Utc>, limit: u32) -> Result<u64
         "DELETE FROM changes WHERE id IN (SELECT id FROM changes WHERE id < ? ORDER BY id LIMIT ?)",
     );
     Ok(execute!(tx, sql, min_id_at(before), limit))
+}
+
+/// Returns true if a thing has a record of this action since a time.
+pub async fn has(tx: &mut Tx, subject: Uuid, action: Action, since: DateTime<Utc>) -> Result<bool> {
+    let found: Option<RecordId> = fetch_optional_scalar!(
+        tx,
+        "SELECT id FROM changes /*! FORCE INDEX (changes_of_subject) */ \
+         WHERE subject_id = ? AND id >= ? AND action = ? LIMIT 1",
+        subject,
+        min_id_at(since),
+        action
+    );
+    Ok(found.is_some())
 }
 
 /// Returns at most `limit` records, newest first, that are older than `before`.
