@@ -23,6 +23,8 @@ words! {
         SessionEnd = "session_end",
         /// An event of it is not announced yet.
         Announcement = "announcement",
+        /// A row of it can't be read: an operator mends it first (`expediter audit` names it).
+        Repair = "repair",
     }
 }
 

@@ -31,7 +31,7 @@ pub struct Limits {
     pub contact: Option<TimeDelta>,
     pub messages: Option<TimeDelta>,
     pub events: Option<TimeDelta>,
-    /// True if nothing but contact data goes before it is in the archive.
+    /// True if no order, and none of its messages and events, goes before it is in the archive.
     pub archived_only: bool,
     /// Maximum number of orders in one transaction.
     pub batch: u32,
@@ -66,6 +66,10 @@ impl Limits {
     }
 }
 
+/// Age below which retention deletes no event, and no order, session or stream: settings count in days. So what is missing
+/// and younger was lost by the database (`common/ledger/src/epochs.rs`).
+pub const MIN_AGE: TimeDelta = TimeDelta::days(1);
+
 /// Time between the making of an order and the walk that looks at it, beyond its age: most orders end within a day, so
 /// that few are passed while they are too young and looked at again.
 const SLACK: TimeDelta = TimeDelta::days(1);
@@ -89,5 +93,11 @@ impl Order {
     #[must_use]
     pub fn has_ended_by(&self, at: DateTime<Utc>) -> bool {
         self.status.is_final() && self.ended_at.is_some_and(|ended| ended <= at)
+    }
+
+    /// Returns true if nothing has changed it after this time, not even an update that came late.
+    #[must_use]
+    pub fn is_unchanged_since(&self, at: DateTime<Utc>) -> bool {
+        self.updated_at.is_none_or(|updated| updated <= at)
     }
 }

@@ -9,7 +9,8 @@ use parking_lot::Mutex;
 use crate::{Change, CrashPoints, Failure, Ledger, Result, in_one_transaction};
 use domain::{
     event::Event,
-    ids::{EpochId, StreamId},
+    ids::{EpochId, StreamId, min_id_at},
+    retention::MIN_AGE,
 };
 use store::{StoreError, Tx, epochs::Epoch};
 
@@ -144,7 +145,7 @@ impl Ledger {
         let memory = &self.inner.epochs;
         let found = {
             let mut tx = self.inner.db.read().await?;
-            look(&mut tx, &memory.witnesses()).await?
+            look(&mut tx, &memory.witnesses(), self.inner.clock.now()).await?
         };
         match (memory.judge(&found), found.epoch) {
             (None, Some(epoch)) => {
@@ -177,7 +178,7 @@ impl Ledger {
         let memory = &self.inner.epochs;
         in_one_transaction!(&self.inner, CrashPoints::NONE, |change| {
             store::epochs::lock(&mut change.tx).await?;
-            let found = look(&mut change.tx, &memory.witnesses()).await?;
+            let found = look(&mut change.tx, &memory.witnesses(), change.now).await?;
             match (asked.or(memory.judge(&found)), found.epoch) {
                 (None, Some(epoch)) => Ok(epoch.id),
                 (reason, old) => begin(change, reason, old, found.home).await,
@@ -223,7 +224,7 @@ async fn begin(
 }
 
 /// Reads everything that the judgement needs.
-async fn look(tx: &mut Tx, witnesses: &[Witness]) -> Result<Found> {
+async fn look(tx: &mut Tx, witnesses: &[Witness], now: DateTime<Utc>) -> Result<Found> {
     let epoch = store::epochs::get(tx).await?;
     let home = store::epochs::home(tx).await?;
     let events: Vec<_> = witnesses
@@ -238,10 +239,17 @@ async fn look(tx: &mut Tx, witnesses: &[Witness]) -> Result<Found> {
         .await?
         .into_iter()
         .collect();
+    // What is older may have been deleted by retention.
+    let kept_from = now - MIN_AGE;
     let is_there = |witness: &&Witness| {
-        let reached = heads.get(&witness.stream).copied().unwrap_or(0);
-        let time = times.get(&(witness.stream, witness.seq));
-        reached >= witness.seq && time.is_some_and(|time| witness.at.is_none_or(|at| at == *time))
+        let Some(reached) = heads.get(&witness.stream) else {
+            return witness.stream.uuid() < min_id_at(kept_from);
+        };
+        let is_same = |at: DateTime<Utc>| match times.get(&(witness.stream, witness.seq)) {
+            Some(time) => at == *time,
+            None => at < kept_from,
+        };
+        *reached >= witness.seq && witness.at.is_none_or(is_same)
     };
     let lost = witnesses.iter().find(|witness| !is_there(witness)).copied();
     Ok(Found { epoch, home, lost })

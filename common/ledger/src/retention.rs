@@ -20,7 +20,8 @@ use super::{Change, CrashPoints, Failure, Ledger, Result, in_one_try};
 use domain::{
     ids::{OrderId, ProductId, StoreId},
     order::Order,
-    retention::{Kind, look_again_at, walk_end},
+    person::PersonalTexts,
+    retention::{Kind, MIN_AGE, look_again_at, walk_end},
 };
 use store::{
     StoreError, Tx,
@@ -202,7 +203,7 @@ async fn end_orders(
         batch.stay_behind(archive, limits.batch);
     }
     let ids: Vec<OrderId> = batch.ids().map(OrderId::from).collect();
-    let mut ready = ready_orders(tx, kind, &ids, until).await?;
+    let mut ready = ready_orders(tx, kind, &ids, (now, until)).await?;
     if waits {
         let unarchived = batch.ids().collect::<Vec<_>>();
         let unarchived = store::retention::left_among(tx, Kind::Archive, &unarchived).await?;
@@ -216,7 +217,12 @@ async fn end_orders(
     let count = u64::try_from(ended.len()).unwrap_or(u64::MAX);
     match kind {
         Kind::Contact => {
-            store::retention::strip_contact(tx, &ended).await?;
+            for order in &ready {
+                // The same as an erasure, so that none finds more afterwards.
+                let texts = PersonalTexts::of(order);
+                store::erasures::strip_order(tx, order, &texts, order.updated_at).await?;
+            }
+            store::retention::strip_messages(tx, &ended).await?;
             retained.contacts = count;
         }
         Kind::Messages => {
@@ -245,24 +251,45 @@ async fn end_orders(
     Ok(retained)
 }
 
-/// Locks those of these orders whose time has come, except for those that others have locked.
+/// Locks those of these orders whose time has come, except for those that others have locked or that can't be read.
 async fn ready_orders(
     tx: &mut Tx,
     kind: Kind,
     ids: &[OrderId],
-    until: DateTime<Utc>,
+    (now, until): (DateTime<Utc>, DateTime<Utc>),
 ) -> store::Result<Vec<Order>> {
-    let locked = store::orders::lock_available(tx, ids).await?;
+    let locked = lock_readable(tx, ids).await?;
     let busy = store::retention::busy_among(tx, ids).await?;
     let busy: HashSet<OrderId> = busy.into_iter().collect();
-    let mut ready: Vec<Order> = locked.into_iter().map(|(order, _)| order).collect();
+    let mut ready = locked;
     // Only the tally keeps the count of an order that is deleted.
     ready.retain(|order| {
         order.has_ended_by(until)
+            && order.is_unchanged_since(now - MIN_AGE)
             && !busy.contains(&order.id)
             && (order.tallied || kind != Kind::Orders)
     });
     Ok(ready)
+}
+
+/// Locks these orders. One that can't be read is left out and told of, so that it stops nothing else; the audit finds it
+/// too.
+async fn lock_readable(tx: &mut Tx, ids: &[OrderId]) -> store::Result<Vec<Order>> {
+    let orders = |locked: Vec<(Order, i64)>| locked.into_iter().map(|(order, _)| order);
+    match store::orders::lock_available(tx, ids).await {
+        Err(error) if error.is_row_fault() => {}
+        locked => return Ok(orders(locked?).collect()),
+    }
+    let mut readable = Vec::with_capacity(ids.len());
+    for id in ids {
+        match store::orders::lock_available(tx, &[*id]).await {
+            Err(error) if error.is_row_fault() => {
+                tracing::error!(order = %id, %error, "order can't be read, and is kept: {error}");
+            }
+            locked => readable.extend(orders(locked?)),
+        }
+    }
+    Ok(readable)
 }
 
 /// Adds orders that are about to be deleted to the sums of those that are gone.

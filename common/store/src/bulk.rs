@@ -67,12 +67,13 @@ pub(crate) fn different<T>(rows: &[T]) -> impl Iterator<Item = Vec<&T>> {
 /// Inserts all rows, in chunks:
 /// `insert_many!(tx, "INSERT INTO t (a, b) ", rows, |push, row| push.push_bind(row.a).push_bind(row.b))`
 macro_rules! insert_many {
-    ($tx:expr, $sql:expr, $rows:expr, |$push:ident, $row:ident| $binds:expr) => {
+    ($tx:expr, $sql:expr, $rows:expr, |$push:ident, $row:ident| $binds:expr $(, $end:expr)?) => {
         for chunk in $crate::bulk::chunks($rows) {
             let mut query = $crate::statements::Statement::new(&*$tx, $sql);
             query.push_values(chunk, |mut $push, $row| {
                 $binds;
             });
+            $(query.push($end);)?
             query.execute(&mut *$tx).await?;
         }
     };

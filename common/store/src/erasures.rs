@@ -293,8 +293,9 @@ pub async fn waits_for(
     let (rows, about): (i64, i64) = fetch_one!(
         tx,
         "SELECT COUNT(*), COUNT(CASE WHEN INSTR(o.announcement, ?) > 0 THEN 1 END) \
-         FROM (SELECT announcement FROM outbox ORDER BY id LIMIT 10000) o",
-        order.id.to_string()
+         FROM (SELECT announcement FROM outbox ORDER BY id LIMIT ?) o",
+        order.id.to_string(),
+        MAX_ANNOUNCEMENTS
     );
     let is_announced = about == 0 && rows < MAX_ANNOUNCEMENTS;
     Ok((!is_announced).then_some(WaitsFor::Announcement))

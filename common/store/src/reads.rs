@@ -22,6 +22,7 @@ use domain::{
     ids::{OrderId, SessionId, StoreId, StreamId},
     money::Money,
     order::{Customer, Fulfilment, Order, OrderSession},
+    person::PersonalTexts,
     retention::Kind,
     session::SessionState,
     status::OrderStatus::{self, Accepted, Delivered, Failed, Pending, Processing},
@@ -326,6 +327,9 @@ async fn retention_reads_no_more_than_its_batch(house: TestDb) {
     let orders: Vec<OrderId> = next.iter().copied().map(OrderId::from).collect();
     let first = vec![orders[0]];
     let store = stores[0].uuid();
+    let mut locked = orders::lock_available(&mut tx, &first).await.unwrap();
+    let (stripped, _) = locked.remove(0);
+    let texts = PersonalTexts::of(&stripped);
     report_many_reads! { tx, too_much,
         retention::take_walk(&mut tx, Kind::Orders, now);
         retention::next_orders(&mut tx, passed, later, PAGE);
@@ -343,7 +347,7 @@ async fn retention_reads_no_more_than_its_batch(house: TestDb) {
         retention::delete_store_events(&mut tx, store, now, PAGE);
         retention::delete_callbacks_without_order(&mut tx, now, PAGE);
         retention::strip_messages(&mut tx, &orders);
-        retention::strip_contact(&mut tx, &orders);
+        erasures::strip_order(&mut tx, &stripped, &texts, Some(now));
         retention::delete_events_of_orders(&mut tx, &first);
         retention::delete_orders(&mut tx, &orders);
         retention::delete_sessions(&mut tx, &next);

@@ -1,7 +1,8 @@
 //! Walks over old rows by their ids, which are in the order of time: no index is read but those that there are. A walk
 //! remembers the last row that it has passed, and separately the few that it had to leave because they were open.
 //!
-//! Every function takes a batch, and has a number of statements that does not depend on its length.
+//! Every function takes a batch, and has a number of statements that does not depend on its length; contact data is removed
+//! by the erasure's function, order by order.
 
 mod archive;
 mod delete;
@@ -17,12 +18,12 @@ pub use self::{
         delete_callbacks_without_order, delete_events_of_orders, delete_orders, delete_sessions,
         delete_store_events, ended_sessions,
     },
-    strip::{strip_contact, strip_messages},
+    strip::strip_messages,
     sums::{GoneOrders, add_gone_orders, add_gone_stock},
 };
 use crate::{
-    error::Result, execute, fetch_in, fetch_optional, fetch_optional_scalar, fetch_scalars,
-    insert_many, push_ids, skip_locked, statements::Statement, tx::Tx,
+    error::Result, execute, execute_in, fetch_in, fetch_optional, fetch_optional_scalar,
+    fetch_scalars, insert_many, push_ids, skip_locked, statements::Statement, tx::Tx,
 };
 use domain::{
     ids::{OrderId, min_id_at},
@@ -165,12 +166,7 @@ pub async fn write_leftovers(
     left: &[Uuid],
     look_at: DateTime<Utc>,
 ) -> Result<()> {
-    if !looked_at.is_empty() {
-        let mut query = Statement::new(&*tx, "DELETE FROM retention_leftovers WHERE kind = ");
-        query.push_bind(kind).push(" AND row_id IN (");
-        push_ids(&mut query, looked_at);
-        query.push(")").execute(&mut *tx).await?;
-    }
+    execute_in!(tx, "DELETE FROM retention_leftovers WHERE kind = ", kind, " AND row_id IN ("; looked_at);
     insert_many!(
         tx,
         "INSERT INTO retention_leftovers (kind, row_id, look_at) ",
@@ -284,13 +280,13 @@ async fn raise_floors(tx: &mut Tx, floors: &[(Uuid, i64)]) -> Result<()> {
         // MySQL has no ON CONFLICT.
         " ON CONFLICT (stream_id) DO UPDATE SET gone_to = MAX(gone_to, excluded.gone_to)",
     );
-    for chunk in crate::bulk::chunks(floors) {
-        let mut query = Statement::new(&*tx, "INSERT INTO event_floors (stream_id, gone_to) ");
-        query.push_values(chunk, |mut row, (stream, gone_to)| {
-            row.push_bind(*stream).push_bind(*gone_to);
-        });
-        query.push(end).execute(&mut *tx).await?;
-    }
+    insert_many!(
+        tx,
+        "INSERT INTO event_floors (stream_id, gone_to) ",
+        floors,
+        |row, floor| row.push_bind(floor.0).push_bind(floor.1),
+        end
+    );
     Ok(())
 }
 

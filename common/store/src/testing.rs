@@ -196,7 +196,7 @@ pub async fn count(tx: &mut Tx, statement: &'static str) -> Result<i64> {
 }
 
 /// Runs any statement, to create states that must never occur, and returns the number of affected rows.
-pub async fn run(tx: &mut Tx, statement: &'static str) -> Result<u64> {
+pub async fn run(tx: &mut Tx, statement: &str) -> Result<u64> {
     Ok(on!(tx, |conn| sqlx::query(statement)
         .execute(conn)
         .await?

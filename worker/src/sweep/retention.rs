@@ -46,6 +46,7 @@ impl Sweep {
                 events,
                 orders,
                 sessions,
+                callbacks,
                 ..
             } = std::mem::take(&mut memory.removed);
             tracing::info!(
@@ -54,8 +55,9 @@ impl Sweep {
                 events,
                 orders,
                 sessions,
+                callbacks,
                 "retention removed the contact data of {contacts} orders, the messages of {messages}, {events} events, \
-                 {orders} orders and {sessions} sessions; the next line comes in a day"
+                 {orders} orders, {sessions} sessions and {callbacks} callbacks about no order; the next line comes in a day"
             );
         }
         retained

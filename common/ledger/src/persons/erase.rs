@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     LEASE, LOOK_AGAIN_AFTER, MAX_TIME, MAX_WAITING, ORDERS_PER_READ, WAITING_PER_STEP, record,
 };
-use crate::{CrashPoints, Ledger, Result, in_one_transaction, orders};
+use crate::{CrashPoints, Failure, Ledger, Result, in_one_transaction, orders};
 use domain::{
     erasure::{Erasure, WaitingOrder, WaitsFor},
     ids::{OrderId, min_id_at},
@@ -129,7 +129,15 @@ impl Ledger {
     }
 
     async fn erase_or_wait(&self, erasure: &mut Erasure, order_id: OrderId) -> Result<()> {
-        match self.erase_order(erasure, order_id).await? {
+        let erased = match self.erase_order(erasure, order_id).await {
+            // One order that can't be read keeps no other from being erased.
+            Err(Failure::Store(error)) if error.is_row_fault() => {
+                tracing::error!(order = %order_id, %error, "order can't be read, and is not erased: {error}");
+                Outcome::Waits(WaitsFor::Repair)
+            }
+            erased => erased?,
+        };
+        match erased {
             Outcome::Gone => {}
             Outcome::Waits(waits_for) => erasure.progress.waiting.push(WaitingOrder {
                 order_id,
@@ -153,7 +161,7 @@ impl Ledger {
                 return Ok(Outcome::Waits(waits_for));
             }
             let reached = store::orders::integrators_reached(tx, &[id]).await?;
-            store::erasures::strip_order(tx, &order, &texts, now).await?;
+            store::erasures::strip_order(tx, &order, &texts, Some(now)).await?;
             let named = order.session.as_ref();
             if let Some(session) = named.filter(|session| texts.are_in(&session.name)) {
                 store::erasures::strip_session(tx, session.id, &texts).await?;

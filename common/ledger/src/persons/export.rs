@@ -50,7 +50,8 @@ impl Ledger {
         let id = account.as_ref().map(|account| account.id);
         let by_account = id.filter(|_| known.person.kind == PersonKind::Account);
         let mut page = PersonPage {
-            account,
+            // On the first page only, which is always on record.
+            account: account.filter(|_| after.is_none()),
             next: after,
             ..PersonPage::default()
         };

@@ -9,9 +9,10 @@ use super::line;
 use crate::{CrashPoints, Ledger, Result, in_one_transaction};
 use domain::{
     ids::OrderId,
+    order::Order,
     retention::{Kind, walk_end},
 };
-use store::retention::Walk;
+use store::{Tx, retention::Walk};
 
 /// Number of orders that one page looks at.
 const PAGE: u32 = 64;
@@ -50,11 +51,54 @@ impl Archiving {
         self.orders
     }
 
+    fn take(&mut self, page: ReadPage, lines: &mut Vec<String>) {
+        let ReadPage {
+            ended,
+            mut parts,
+            left,
+        } = page;
+        self.left.extend(left);
+        self.first = self.first.or_else(|| ended.first().map(|order| order.id));
+        lines.extend(ended.iter().map(|order| parts.line(order)));
+    }
+
     /// Returns true if the file is full, so that there may be more orders for another one.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.looked_at >= MAX_PER_FILE
     }
+}
+
+/// Orders of a file, as they were read.
+struct ReadPage {
+    ended: Vec<Order>,
+    parts: line::Parts,
+    left: Vec<Uuid>,
+}
+
+/// Reads those of these orders that have ended, with everything that belongs to them.
+async fn read_page(
+    tx: &mut Tx,
+    orders: &[OrderId],
+    ended_by: DateTime<Utc>,
+) -> store::Result<ReadPage> {
+    let busy = store::retention::busy_among(tx, orders).await?;
+    let mut found = store::orders::many(tx, orders).await?;
+    found.sort_by_key(|order| order.id);
+    let (ended, open): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|order| order.has_ended_by(ended_by) && !busy.contains(&order.id));
+    let ended_ids: Vec<OrderId> = ended.iter().map(|order| order.id).collect();
+    let parts = line::Parts {
+        events: store::events::of_orders(tx, &ended_ids).await?,
+        handoffs: store::retention::handoffs_of(tx, &ended_ids).await?,
+        callbacks: store::retention::callbacks_of(tx, &ended_ids).await?,
+    };
+    Ok(ReadPage {
+        ended,
+        parts,
+        left: open.iter().map(|order| order.id.uuid()).collect(),
+    })
 }
 
 /// Result of marking a file.
@@ -127,21 +171,22 @@ impl Ledger {
         }
         file.looked_at += ids.len();
         let orders: Vec<OrderId> = ids.iter().copied().map(OrderId::from).collect();
-        let busy = store::retention::busy_among(&mut tx, &orders).await?;
-        let mut found = store::orders::many(&mut tx, &orders).await?;
-        found.sort_by_key(|order| order.id);
-        let (ended, open): (Vec<_>, Vec<_>) = found
-            .into_iter()
-            .partition(|order| order.has_ended_by(file.ended_by) && !busy.contains(&order.id));
-        file.left.extend(open.iter().map(|order| order.id.uuid()));
-        let ended_ids: Vec<OrderId> = ended.iter().map(|order| order.id).collect();
-        file.first = file.first.or_else(|| ended_ids.first().copied());
-        let mut parts = line::Parts {
-            events: store::events::of_orders(&mut tx, &ended_ids).await?,
-            handoffs: store::retention::handoffs_of(&mut tx, &ended_ids).await?,
-            callbacks: store::retention::callbacks_of(&mut tx, &ended_ids).await?,
-        };
-        let lines: Vec<String> = ended.iter().map(|order| parts.line(order)).collect();
+        let mut lines = Vec::with_capacity(orders.len());
+        match read_page(&mut tx, &orders, file.ended_by).await {
+            Err(error) if error.is_row_fault() => {
+                // One of them can't be read. It stops no other.
+                for order in orders {
+                    match read_page(&mut tx, &[order], file.ended_by).await {
+                        Err(error) if error.is_row_fault() => {
+                            tracing::error!(%order, %error, "order can't be read, and is not archived: {error}");
+                            file.left.push(order.uuid());
+                        }
+                        page => file.take(page?, &mut lines),
+                    }
+                }
+            }
+            page => file.take(page?, &mut lines),
+        }
         file.orders += u64::try_from(lines.len()).unwrap_or(0);
         Ok(Some(lines))
     }

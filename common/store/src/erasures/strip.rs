@@ -21,12 +21,12 @@ const MAX_SESSION_EVENTS: u32 = 10_000;
 const MAX_RECORDS: u32 = 10_000;
 
 /// Erases contact data and notes of a locked order that has ended, and what may repeat them: events, messages, their
-/// answers, and updates. `updated_at` is moved, so that programs that follow the orders read it again.
+/// answers, and updates. Programs that follow the orders read it again if `updated_at` is moved.
 pub async fn strip_order(
     tx: &mut Tx,
     order: &Order,
     texts: &PersonalTexts,
-    now: DateTime<Utc>,
+    updated_at: Option<DateTime<Utc>>,
 ) -> Result<()> {
     let id = order.id;
     let reason = order.reason.as_deref();
@@ -40,7 +40,7 @@ pub async fn strip_order(
         Json(Customer::default()),
         reason.map(|reason| texts.plain_reason(reason)),
         delivery,
-        now,
+        updated_at,
         id
     );
     execute!(
@@ -54,13 +54,7 @@ pub async fn strip_order(
 }
 
 async fn strip_events(tx: &mut Tx, order: OrderId, texts: &PersonalTexts) -> Result<()> {
-    let events: Vec<Event> = read_all!(
-        tx,
-        "SELECT stream_id, seq, store_id, order_id, kind, at, actor, data FROM events \
-         /*! FORCE INDEX (events_of_order) */ WHERE order_id = ?",
-        order
-    );
-    for mut event in events {
+    for mut event in crate::events::of_orders(tx, &[order]).await? {
         let mut is_changed = texts.strip(&mut event.data);
         // A customer's name is that of their account.
         let customer = event.actor.as_mut();
@@ -193,6 +187,12 @@ pub async fn strip_account(tx: &mut Tx, id: AccountId) -> Result<()> {
     execute!(
         tx,
         "UPDATE changes SET address = NULL WHERE actor_id = ?",
+        id
+    );
+    // Of whoever guessed its password, most likely the person.
+    execute!(
+        tx,
+        "UPDATE changes SET address = NULL WHERE subject_id = ? AND actor_id IS NULL",
         id
     );
     Ok(())

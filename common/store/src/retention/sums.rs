@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{bulk::chunks, error::Result, statements::Statement, tx::Tx};
+use crate::{bulk::insert_many, error::Result, tx::Tx};
 use domain::{
     ids::{ProductId, StoreId},
     order::Order,
@@ -47,22 +47,20 @@ pub async fn add_gone_orders(tx: &mut Tx, gone: &BTreeMap<StoreId, GoneOrders>) 
          ever_accepted = ever_accepted + excluded.ever_accepted",
     );
     let gone: Vec<_> = gone.iter().collect();
-    for chunk in chunks(&gone) {
-        let mut query = Statement::new(
-            &*tx,
-            "INSERT INTO gone_orders (store_id, orders, delivered, rejected, failed, cancelled, ever_accepted) ",
-        );
-        query.push_values(chunk, |mut row, (store, gone)| {
-            row.push_bind(**store)
-                .push_bind(gone.orders)
-                .push_bind(gone.delivered)
-                .push_bind(gone.rejected)
-                .push_bind(gone.failed)
-                .push_bind(gone.cancelled)
-                .push_bind(gone.ever_accepted);
-        });
-        query.push(end).execute(&mut *tx).await?;
-    }
+    insert_many!(
+        tx,
+        "INSERT INTO gone_orders (store_id, orders, delivered, rejected, failed, cancelled, ever_accepted) ",
+        &gone,
+        |row, one| row
+            .push_bind(*one.0)
+            .push_bind(one.1.orders)
+            .push_bind(one.1.delivered)
+            .push_bind(one.1.rejected)
+            .push_bind(one.1.failed)
+            .push_bind(one.1.cancelled)
+            .push_bind(one.1.ever_accepted),
+        end
+    );
     Ok(())
 }
 
@@ -74,12 +72,12 @@ pub async fn add_gone_stock(tx: &mut Tx, gone: &BTreeMap<ProductId, i64>) -> Res
         " ON CONFLICT (product_id) DO UPDATE SET quantity = quantity + excluded.quantity",
     );
     let gone: Vec<_> = gone.iter().collect();
-    for chunk in chunks(&gone) {
-        let mut query = Statement::new(&*tx, "INSERT INTO gone_stock (product_id, quantity) ");
-        query.push_values(chunk, |mut row, (product, quantity)| {
-            row.push_bind(**product).push_bind(**quantity);
-        });
-        query.push(end).execute(&mut *tx).await?;
-    }
+    insert_many!(
+        tx,
+        "INSERT INTO gone_stock (product_id, quantity) ",
+        &gone,
+        |row, one| row.push_bind(*one.0).push_bind(*one.1),
+        end
+    );
     Ok(())
 }

@@ -102,3 +102,51 @@ async fn events_go_before_their_order_and_nobody_misses_a_number(house: TestLedg
     let ledger = past.ledger(orders_after(100));
     assert_eq!(retain_all(&past, &ledger).await.orders, 4);
 }
+
+#[each_database]
+async fn whoever_remembers_events_that_retention_deleted_takes_none_for_lost(house: TestLedger) {
+    let past = Past::new(&house).await;
+    let (session, ..) = a_table(&past).await;
+    let epoch = house.ledger.check_epoch().await.unwrap();
+    let ledger = past.ledger(Limits {
+        events: Some(TimeDelta::days(20)),
+        ..orders_after(30)
+    });
+    for days in [22, 10, 30] {
+        past.pass(days);
+        // As a notifier does for what its screens show.
+        house.ledger.note_number(session.id.into(), 4);
+        retain_all(&past, &ledger).await;
+        assert_eq!(house.ledger.check_epoch().await.unwrap(), epoch, "{days}");
+    }
+    // The last one, which the notes name, is gone.
+    assert_eq!(numbers(&house, session.id.into(), 0).await, [1, 3]);
+}
+
+#[each_database]
+async fn an_order_that_cannot_be_read_keeps_no_other(house: TestLedger) {
+    let past = Past::new(&house).await;
+    let ledger = past.ledger(Limits {
+        contact: Some(TimeDelta::days(10)),
+        ..orders_after(20)
+    });
+    let broken = past.ended[0].uuid().simple();
+    let broken = format!("UPDATE orders SET fulfilment = 'odd' WHERE id = x'{broken}'");
+    let mut tx = house.db.begin().await.unwrap();
+    store::testing::run(&mut tx, &broken).await.unwrap();
+    tx.commit().await.unwrap();
+    past.pass(22);
+    let mut file = ledger
+        .begin_archive(
+            house.clock.now(),
+            house.clock.now() + Duration::from_secs(1),
+        )
+        .await
+        .unwrap();
+    while ledger.archive_page(&mut file).await.unwrap().is_some() {}
+    assert_eq!(file.orders(), 2);
+    let retained = retain_all(&past, &ledger).await;
+    assert_eq!((retained.contacts, retained.orders), (2, 2));
+    let left = "SELECT COUNT(*) FROM orders WHERE fulfilment = 'odd'";
+    assert_eq!(past.count(left).await, 1);
+}
