@@ -64,6 +64,13 @@ pub(crate) fn different<T>(rows: &[T]) -> impl Iterator<Item = Vec<&T>> {
     })
 }
 
+/// Returns true if all rows have the same value.
+pub(crate) fn all_equal<'r, T, V: PartialEq>(rows: &[&'r T], value: impl Fn(&'r T) -> V) -> bool {
+    let mut values = rows.iter().map(|row| value(row));
+    let first = values.next();
+    values.all(|value| Some(&value) == first.as_ref())
+}
+
 /// Inserts all rows, in chunks:
 /// `insert_many!(tx, "INSERT INTO t (a, b) ", rows, |push, row| push.push_bind(row.a).push_bind(row.b))`
 macro_rules! insert_many {
@@ -80,8 +87,9 @@ macro_rules! insert_many {
 }
 pub(crate) use insert_many;
 
-/// Changes rows that differ from one another, with one statement for each [`MAX_DIFFERENT`]; each value is a `CASE` of the
-/// key. Returns how many rows were changed. `$before` and `$after` are the SQL around that `CASE`, and the last of them
+/// Changes rows that differ from one another, with one statement for each [`MAX_DIFFERENT`]. A value that all rows share
+/// stands there once; any other is a `CASE` of the key, which the database evaluates for each row by looking through all
+/// of them. Returns how many rows were changed. `$before` and `$after` are the SQL around the value, and the last of them
 /// ends in `IN (`:
 /// `update_many!(tx, "id", "UPDATE t SET ", rows, |row| row.id, ["a = " row.a, ", "; "b = " row.b, " WHERE id IN ("])`
 macro_rules! update_many {
@@ -92,11 +100,22 @@ macro_rules! update_many {
             changed += {
                 let mut query = $crate::statements::Statement::new(&*$tx, $sql);
                 $(
-                    query.push(concat!($before, "CASE ", $key));
-                    for $row in &chunk {
-                        query.push(" WHEN ").push_bind($id).push(" THEN ").push_bind($value);
+                    query.push($before);
+                    if $crate::bulk::all_equal(&chunk, |$row| {
+                        let _ = $row;
+                        $value
+                    }) {
+                        let $row = chunk[0];
+                        let _ = $row;
+                        query.push_bind($value);
+                    } else {
+                        query.push(concat!("CASE ", $key));
+                        for $row in &chunk {
+                            query.push(" WHEN ").push_bind($id).push(" THEN ").push_bind($value);
+                        }
+                        query.push(" END");
                     }
-                    query.push(concat!(" END", $after));
+                    query.push($after);
                 )+
                 let mut keys = query.separated(", ");
                 for $row in &chunk {
@@ -148,6 +167,13 @@ mod tests {
         assert_eq!(lengths(5), (5, 5, 0));
         assert_eq!(lengths(9), (9, 16, 0));
         assert_eq!(lengths(65), (64, 64, 1));
+    }
+
+    #[test]
+    fn only_values_that_all_rows_share_are_equal() {
+        let rows = [&(1, "a"), &(2, "a"), &(3, "a")];
+        assert!(all_equal(&rows, |row| row.1) && all_equal(&rows[..1], |row| row.0));
+        assert!(!all_equal(&rows, |row| row.0) && !all_equal(&rows, |row| row.0 > 2));
     }
 
     #[test]
