@@ -69,8 +69,13 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::TestLedger;
-    use domain::hint::{Announcement, Hint};
+    use crate::{scene::Scene, testing::TestLedger};
+    use domain::{
+        event::Event,
+        hint::{Announcement, Hint},
+        ids::{OrderId, StreamId},
+        status::OrderStatus,
+    };
     use each_database::each_database;
 
     #[each_database]
@@ -111,5 +116,99 @@ mod tests {
             1,
             "the faulty row is parked"
         );
+    }
+
+    async fn claimed_later(house: &TestLedger) -> Vec<OutboxRow> {
+        house.clock.advance(std::time::Duration::from_secs(10));
+        house.ledger.claim_outbox(100).await.unwrap()
+    }
+
+    async fn run(house: &TestLedger, statement: &str) {
+        let mut tx = house.db.begin().await.unwrap();
+        store::testing::run(&mut tx, statement).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    #[each_database]
+    async fn a_row_names_its_events_and_is_claimed_with_them(house: TestLedger) {
+        let scene = Scene::new(&house).await;
+        scene.kitchen().await;
+        let order = scene.order().await;
+        scene.staff_move(order.id, OrderStatus::Rejected).await;
+        let mut told = Vec::new();
+        for stream in [StreamId::from(order.id), scene.store.into()] {
+            told.extend(house.ledger.events_after(stream, 0, 100).await.unwrap());
+        }
+        let mut tx = house.db.read().await.unwrap();
+        let copies = "SELECT COUNT(*) FROM outbox WHERE announcement LIKE '%accept_by%'";
+        assert_eq!(store::testing::count(&mut tx, copies).await.unwrap(), 0);
+        drop(tx);
+        let rows = claimed_later(&house).await;
+        let events = rows.into_iter().flat_map(|row| row.announcement.events);
+        let mut events: Vec<Event> = events.collect();
+        let by_name = |event: &Event| (event.stream.uuid(), event.seq);
+        events.sort_by_key(by_name);
+        told.sort_by_key(by_name);
+        assert!(told.len() >= 2);
+        assert_eq!(events, told);
+    }
+
+    #[each_database]
+    async fn a_row_is_claimed_without_events_that_are_gone_and_parked_for_one_that_cannot_be_read(
+        house: TestLedger,
+    ) {
+        let scene = Scene::new(&house).await;
+        scene.kitchen().await;
+        let (gone, odd, good) = (
+            scene.order().await,
+            scene.order().await,
+            scene.order().await,
+        );
+        let of = |order: OrderId| format!("WHERE order_id = x'{}'", order.uuid().simple());
+        run(&house, &format!("DELETE FROM events {}", of(gone.id))).await;
+        run(
+            &house,
+            &format!("UPDATE events SET kind = 'odd' {}", of(odd.id)),
+        )
+        .await;
+        for _ in 0..5 {
+            let rows = claimed_later(&house).await;
+            let orders = |row: &OutboxRow| {
+                row.announcement
+                    .events
+                    .iter()
+                    .filter_map(|event| event.order_id)
+                    .collect::<Vec<_>>()
+            };
+            let told: Vec<OrderId> = rows.iter().flat_map(orders).collect();
+            assert_eq!(told, [good.id]);
+            // The hints of the first one are told all the same.
+            assert!(rows.iter().any(
+                |row| row.announcement.events.is_empty() && !row.announcement.hints.is_empty()
+            ));
+        }
+        let mut tx = house.db.read().await.unwrap();
+        let parked = "SELECT COUNT(*) FROM outbox WHERE parked = TRUE AND error LIKE '%events%'";
+        assert_eq!(store::testing::count(&mut tx, parked).await.unwrap(), 1);
+    }
+
+    #[each_database]
+    async fn a_row_of_the_previous_release_has_its_events_in_itself(house: TestLedger) {
+        let scene = Scene::new(&house).await;
+        scene.kitchen().await;
+        scene.order().await;
+        let rows = claimed_later(&house).await;
+        assert!(rows.iter().any(|row| !row.announcement.events.is_empty()));
+        for row in &rows {
+            let text = serde_json::to_string(&row.announcement).unwrap();
+            let id = row.id.uuid().simple();
+            run(
+                &house,
+                &format!("UPDATE outbox SET announcement = '{text}' WHERE id = x'{id}'"),
+            )
+            .await;
+        }
+        run(&house, "DELETE FROM events").await;
+        assert_eq!(claimed_later(&house).await, rows);
     }
 }

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::{error::Result, execute, fetch_optional, for_update, statements::Statement, tx::Tx};
+use crate::{
+    error::Result, events::push_names, execute, fetch_optional, for_update, statements::Statement,
+    tx::Tx,
+};
 use domain::ids::{EpochId, StreamId};
 
 /// The epoch and where it began.
@@ -58,19 +61,12 @@ pub async fn times_of(
     tx: &mut Tx,
     events: &[(StreamId, i64)],
 ) -> Result<HashMap<(StreamId, i64), DateTime<Utc>>> {
-    let Some(last) = events.last() else {
+    if events.is_empty() {
         return Ok(HashMap::new());
-    };
-    // Padded, so that the statement has few shapes.
-    let padded = std::iter::repeat_n(last, events.len().next_power_of_two() - events.len());
+    }
     let rows: Vec<(StreamId, i64, DateTime<Utc>)> = {
         let mut query = Statement::new(tx, "SELECT stream_id, seq, at FROM events WHERE ");
-        let mut before = "(stream_id = ";
-        for (stream, seq) in events.iter().chain(padded) {
-            query.push(before).push_bind(*stream);
-            query.push(" AND seq = ").push_bind(*seq).push(")");
-            before = " OR (stream_id = ";
-        }
+        push_names(&mut query, events);
         query.fetch_all(tx).await?
     };
     let times = rows.into_iter();

@@ -8,7 +8,7 @@ use crate::{
     bulk::MAX_ROWS,
     error::Result,
     fetch_in, insert_many, push_ids, read_all, read_in,
-    rows::{ReadRow, Row},
+    rows::{ReadRow, Readable, Row, read_rows},
     statements::Statement,
     tx::Tx,
     update_many,
@@ -114,6 +114,38 @@ pub async fn of_order(tx: &mut Tx, order: OrderId, after: i64, limit: u32) -> Re
         after,
         limit
     ))
+}
+
+/// Returns those of these events that exist, in no particular order.
+pub async fn named(tx: &mut Tx, names: &[(StreamId, i64)]) -> Result<Vec<Event>> {
+    let mut events = Vec::with_capacity(names.len());
+    for chunk in names.chunks(MAX_ROWS) {
+        let rows: Vec<Readable<Event>> = {
+            let mut query = Statement::new(
+                tx,
+                "SELECT stream_id, seq, store_id, order_id, kind, at, actor, data FROM events WHERE ",
+            );
+            push_names(&mut query, chunk);
+            query.fetch_all(tx).await?
+        };
+        events.extend(read_rows::<_, Vec<_>>(rows)?);
+    }
+    Ok(events)
+}
+
+/// Appends the condition that an event is one of these. The last one is repeated, so that the statement has few shapes.
+pub(crate) fn push_names(query: &mut Statement<'_>, names: &[(StreamId, i64)]) {
+    let last = names.last().into_iter().cycle();
+    let padded = names
+        .iter()
+        .chain(last)
+        .take(names.len().next_power_of_two());
+    let mut before = "(stream_id = ";
+    for (stream, seq) in padded {
+        query.push(before).push_bind(*stream);
+        query.push(" AND seq = ").push_bind(*seq).push(")");
+        before = " OR (stream_id = ";
+    }
 }
 
 /// Returns all events about these orders, by order and number.

@@ -1,6 +1,12 @@
 //! The outbox: announcements that are committed but not yet confirmed by the broker.
+//!
+//! A row names its events, which the same transaction writes: most rows are deleted and never read, because the process
+//! that committed them publishes what it has in memory (docs/adr/0097-an-event-is-stored-once.md).
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::types::Json;
 
@@ -11,7 +17,11 @@ use crate::{
     fetch_all, fetch_one, fetch_optional, insert_many, skip_locked,
     tx::Tx,
 };
-use domain::{hint::Announcement, ids::OutboxId};
+use domain::{
+    event::Event,
+    hint::{Announcement, Hint},
+    ids::{OrderId, OutboxId, StreamId},
+};
 
 /// The announcement of one commit.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +30,49 @@ pub struct OutboxRow {
     pub announcement: Announcement,
 }
 
+/// An announcement as this version writes it.
+#[derive(Serialize)]
+struct Written<'a> {
+    /// For the previous release, which announces the hints of such a row, and deletes it.
+    events: [Event; 0],
+    hints: &'a [Hint],
+    named: Vec<Name>,
+}
+
+/// An announcement as this version or the previous one has written it.
+#[derive(Deserialize)]
+struct Read {
+    #[serde(flatten)]
+    announcement: Announcement,
+    #[serde(default)]
+    named: Vec<Name>,
+}
+
+/// The name of an event.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Name {
+    stream: StreamId,
+    seq: i64,
+    /// An erasure looks for its order's.
+    order: Option<OrderId>,
+}
+
+impl<'a> Written<'a> {
+    fn of(announcement: &'a Announcement) -> Self {
+        let name = |event: &Event| Name {
+            stream: event.stream,
+            seq: event.seq,
+            order: event.order_id,
+        };
+        Self {
+            events: [],
+            hints: &announcement.hints,
+            named: announcement.events.iter().map(name).collect(),
+        }
+    }
+}
+
+/// Writes rows. Their events are written too, by [`crate::events::insert`].
 pub async fn insert(
     tx: &mut Tx,
     rows: &[OutboxRow],
@@ -32,7 +85,7 @@ pub async fn insert(
         rows,
         |push, row| push
             .push_bind(row.id)
-            .push_bind(Json(&row.announcement))
+            .push_bind(Json(Written::of(&row.announcement)))
             .push_bind(not_before)
             .push_bind(0_i32)
             .push_bind(false)
@@ -57,15 +110,66 @@ pub async fn claim(
     let rows: Vec<(OutboxId, Json<Value>)> = fetch_all!(tx, sql, due, limit);
     let ids: Vec<OutboxId> = rows.iter().map(|(id, _)| *id).collect();
     execute_in!(tx, "UPDATE outbox SET not_before = ", not_before, " WHERE id IN ("; &ids);
-    let mut claimed = Vec::with_capacity(rows.len());
+    let mut readable = Vec::with_capacity(rows.len());
     for (id, Json(announcement)) in rows {
         match serde_json::from_value(announcement) {
-            Ok(announcement) => claimed.push(OutboxRow { id, announcement }),
+            Ok(read) => readable.push((id, read)),
             // A row that no version of this program wrote must not stop the others.
             Err(error) => record_failure(tx, id, &error.to_string()).await?,
         }
     }
+    with_events(tx, readable).await
+}
+
+/// Reads the events that these rows name. One that retention has deleted meanwhile is not announced.
+async fn with_events(tx: &mut Tx, rows: Vec<(OutboxId, Read)>) -> Result<Vec<OutboxRow>> {
+    let mut events = match events_of(tx, &rows).await {
+        Err(error) if error.is_row_fault() => HashMap::new(),
+        found => return Ok(complete(rows, &mut found?)),
+    };
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = [row];
+        match events_of(tx, &row).await {
+            Ok(found) => events.extend(found),
+            Err(error) if error.is_row_fault() => {
+                record_failure(tx, row[0].0, &error.public_message()).await?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        }
+        claimed.extend(complete(row, &mut events));
+    }
     Ok(claimed)
+}
+
+async fn events_of(
+    tx: &mut Tx,
+    rows: &[(OutboxId, Read)],
+) -> Result<HashMap<(StreamId, i64), Event>> {
+    let names = rows.iter().flat_map(|(_, read)| &read.named);
+    let names: Vec<(StreamId, i64)> = names.map(|name| (name.stream, name.seq)).collect();
+    let found = crate::events::named(tx, &names).await?;
+    let by_name = found
+        .into_iter()
+        .map(|event| ((event.stream, event.seq), event));
+    Ok(by_name.collect())
+}
+
+/// Gives each row its events, in the order in which it names them.
+fn complete(
+    rows: impl IntoIterator<Item = (OutboxId, Read)>,
+    events: &mut HashMap<(StreamId, i64), Event>,
+) -> Vec<OutboxRow> {
+    let complete = |(id, read): (OutboxId, Read)| {
+        let mut announcement = read.announcement;
+        let named = read.named.iter();
+        announcement
+            .events
+            .extend(named.filter_map(|name| events.remove(&(name.stream, name.seq))));
+        OutboxRow { id, announcement }
+    };
+    rows.into_iter().map(complete).collect()
 }
 
 pub async fn delete(tx: &mut Tx, ids: &[OutboxId]) -> Result<()> {

@@ -136,6 +136,11 @@ impl Fixture {
             .collect();
         let mut tx = self.house.db.begin().await.unwrap();
         let not_before = now + Duration::from_secs(10);
+        for row in &rows {
+            store::events::insert(&mut tx, &row.announcement.events)
+                .await
+                .unwrap();
+        }
         store::outbox::insert(&mut tx, &rows, not_before, now)
             .await
             .unwrap();
