@@ -1,4 +1,4 @@
-//! Section 10: what the database writes for an order, and how much memory the process takes.
+//! Section 10: what the database writes for an order, whose processor time it takes, and how much memory.
 
 use std::{fs, time::Duration};
 
@@ -33,7 +33,9 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
         about: "The saturating load of section 8, until the last order is handed over and accepted. MySQL counts statements \
                 (those of sweeps, feed and gauges too, where section 4 counts an order's alone) and bytes of its redo log. \
                 All bytes are those that the database wrote to storage, log and pages, as the kernel counts them for its process \
-                (with SQLite, the program's; – where they cannot be read). Memory is \
+                (with SQLite, the program's; – where they cannot be read). Processor time is of all threads, in user and \
+                kernel: of the standalone program, of MySQL's process, of RabbitMQ, and of this load generator with its \
+                integrator and sockets. Memory is \
                 resident: of the standalone process 3 s after its start, and the highest value during the load.",
         columns: vec![
             "ground",
@@ -41,12 +43,17 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
             "statements an order",
             "redo log, bytes an order",
             "all files, bytes an order",
+            "processor ms an order: program",
+            "MySQL",
+            "RabbitMQ",
+            "load",
             "idle, MiB",
             "under the load, MiB",
         ],
         rows,
         figures,
-        limiting_factor: "Bytes: rows of twelve tables with their indexes, most of all the order, its event and its handoff's \
+        limiting_factor: "Processor time: with servers on two cores, 2000 ms a second divided by the sum is all that any \
+                     rate can be. Bytes: rows of twelve tables with their indexes, most of all the order, its event and its handoff's \
                      body. Memory: the pools' prepared statements, caches, and the buffers of open connections.",
     })
 }
@@ -58,6 +65,45 @@ struct Written {
     log_bytes: u64,
     /// Bytes written to storage by the process that writes the database's files.
     bytes: Option<u64>,
+}
+
+/// Processor time since the processes began.
+#[derive(Clone, Copy)]
+struct Busy {
+    program: Option<u64>,
+    database: Option<u64>,
+    broker: Option<u64>,
+    load: Option<u64>,
+}
+
+impl Busy {
+    fn now(ground: Ground, program: u32, database: Option<u32>) -> Self {
+        let on_servers = ground == Ground::Servers;
+        Self {
+            program: processor_ms(program),
+            database: database.filter(|_| on_servers).and_then(processor_ms),
+            broker: on_servers.then(|| {
+                pids_of("beam.smp")
+                    .into_iter()
+                    .filter_map(processor_ms)
+                    .sum()
+            }),
+            load: processor_ms(std::process::id()),
+        }
+    }
+
+    fn since(self, before: Self, orders: usize) -> [String; 4] {
+        let of = |after: Option<u64>, before: Option<u64>| match after.zip(before) {
+            Some((after, before)) => format!("{:.2}", (after - before) as f64 / orders as f64),
+            None => "–".to_owned(),
+        };
+        [
+            of(self.program, before.program),
+            of(self.database, before.database),
+            of(self.broker, before.broker),
+            of(self.load, before.load),
+        ]
+    }
 }
 
 async fn on(
@@ -86,7 +132,9 @@ async fn on(
         }
         highest
     });
+    let busy_before = Busy::now(ground, pid, writer);
     let rush = load(effort.saturation).run(&scene.log).await?;
+    let busy = Busy::now(ground, pid, writer).since(busy_before, rush.accepted());
     let after = written(&mut database, writer).await?;
     drop(database);
     scene.end().await?;
@@ -103,7 +151,7 @@ async fn on(
             rate(per_order(after.log_bytes - before.log_bytes)),
         ),
     };
-    Ok(vec![
+    let mut row = vec![
         ground.name().to_owned(),
         rush.accepted().to_string(),
         statements,
@@ -112,9 +160,10 @@ async fn on(
             || "–".to_owned(),
             |(after, before)| rate(per_order(after - before)),
         ),
-        mib(idle),
-        mib(highest),
-    ])
+    ];
+    row.extend(busy);
+    row.extend([mib(idle), mib(highest)]);
+    Ok(row)
 }
 
 /// Returns the process that writes the database's files, if it can be found.
@@ -149,6 +198,31 @@ async fn written(database: &mut Bare, writer: Option<u32>) -> anyhow::Result<Wri
         log_bytes: counter("Innodb_os_log_written")?,
         bytes,
     })
+}
+
+/// Returns the processor time of a process, if it is there: proc(5) counts it in hundredths of a second.
+fn processor_ms(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name before it may have spaces and brackets.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    Some(
+        ticks
+            .filter_map(|ticks| ticks.parse::<u64>().ok())
+            .sum::<u64>()
+            * 10,
+    )
+}
+
+/// Returns the processes of this name.
+fn pids_of(name: &str) -> Vec<u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_named = |pid: &u32| {
+        let named = fs::read_to_string(format!("/proc/{pid}/comm"));
+        named.is_ok_and(|found| found.trim() == name)
+    };
+    pids.filter(is_named).collect()
 }
 
 /// Returns the resident memory of a process.
