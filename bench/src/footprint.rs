@@ -29,7 +29,7 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
     }
     Ok(Section {
         number: 10,
-        title: "What an order writes, and what a process holds",
+        title: "Cost of an order, and memory of a process",
         about: "The saturating load of section 8, until the last order is handed over and accepted. MySQL counts statements \
                 (those of sweeps, feed and gauges too, where section 4 counts an order's alone) and bytes of its redo log. \
                 All bytes are those that the database wrote to storage, log and pages, as the kernel counts them for its process \

@@ -103,7 +103,7 @@ pub(crate) async fn measure(
                 on the same servers, with the same load generator and the same integrator, which answers at once. Neither is pinned to cores: both \
                 share all of them with servers and generator. The peer has a web process and a task process for each core, \
                 Expediter one process with a thread for each core. Expediter has sockets open at 64 tables meanwhile; the \
-                peer has no outbox, no events and no screens. Where the server offers TLS, Expediter's connections use it and the \
+                peer has no outbox, no events and no screens. If the server offers TLS, Expediter's connections use it and the \
                 peer's, with its drivers' defaults, do not.",
         columns: vec![
             "database",
