@@ -1,7 +1,7 @@
 //! Passes events from the broker's feed to the hub.
 
 use broker::{FeedItem, Subscription};
-use domain::event::Event;
+use domain::event;
 use platform::crash;
 use tokio_util::sync::CancellationToken;
 
@@ -16,8 +16,8 @@ pub(crate) async fn run(mut feed: Box<dyn Subscription>, hub: Hub, stopping: Can
         };
         crash::point("feed.after_receive");
         match item {
-            Some(FeedItem::Message(body)) => match serde_json::from_slice::<Event>(&body) {
-                Ok(event) => hub.handle_event(&event),
+            Some(FeedItem::Message(body)) => match event::in_feed_message(&body) {
+                Ok(events) => events.iter().for_each(|event| hub.handle_event(event)),
                 // From a newer version during an update; the events are read from the ledger instead.
                 Err(error) => {
                     tracing::warn!(%error, "unreadable feed message; comparing all streams with the ledger");

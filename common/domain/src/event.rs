@@ -44,6 +44,17 @@ impl EventKind {
     }
 }
 
+/// Reads a feed message: events of one commit, in their order. The previous release sent each one alone.
+///
+/// # Errors
+/// If it is neither an event nor an array of events.
+pub fn in_feed_message(body: &[u8]) -> serde_json::Result<Vec<Event>> {
+    if body.first() == Some(&b'{') {
+        return Ok(vec![serde_json::from_slice(body)?]);
+    }
+    serde_json::from_slice(body)
+}
+
 /// One event of a stream. The numbers of a stream begin at 1 and have no gaps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Event {

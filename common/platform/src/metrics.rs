@@ -129,7 +129,7 @@ metrics! {
     event_streams_open: IntGauge, "expediter_event_streams_open", [],
         "Event streams (server-sent events) open in this process.";
     feed_messages: IntCounter, "expediter_feed_messages_total", [],
-        "Feed messages received by this process.";
+        "Events received over the feed by this process.";
     feed_gaps_filled: IntCounter, "expediter_feed_gaps_filled_total", [],
         "Stream gaps filled from the database.";
     slow_clients: IntCounter, "expediter_slow_clients_total", [],

@@ -5,7 +5,7 @@ use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
 
 use super::setup::{SessionError, setup};
-use crate::DELIVERY_LIMIT;
+use crate::{DELIVERY_LIMIT, mailbox::MAX_BYTES};
 
 /// RabbitMQ's reply code if a queue or exchange exists with other arguments.
 const PRECONDITION_FAILED: u16 = 406;
@@ -81,7 +81,10 @@ impl Topology {
             exclusive: true,
             ..Default::default()
         };
-        setup(channel.queue_declare(name.clone(), options, self.bounded("drop-head"))).await?;
+        let mut arguments = self.bounded("drop-head");
+        let bytes = i64::try_from(MAX_BYTES).unwrap_or(i64::MAX);
+        arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(bytes));
+        setup(channel.queue_declare(name.clone(), options, arguments)).await?;
         setup(channel.queue_bind(
             name.clone(),
             self.feed.clone(),

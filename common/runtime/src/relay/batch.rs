@@ -12,7 +12,10 @@ use ledger::OutboxRow;
 /// messages too.
 const MAX_MESSAGE_BYTES: usize = 8 << 20;
 
-/// Messages of several rows: one per event, and one per distinct hint, however many rows contain it.
+/// Size from which a message takes no further event, so that few bytes wait for a notifier that is slow.
+const ENOUGH_BYTES: usize = 64 << 10;
+
+/// Messages of several rows: a few with the events of each row, and one per distinct hint, however many rows contain it.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     messages: Vec<Message>,
@@ -24,7 +27,7 @@ pub(super) struct Batch {
 #[derive(Debug)]
 struct Row {
     id: OutboxId,
-    /// Indexes into the batch's `messages`; all of them must be confirmed.
+    /// Indexes into the batch's `messages` of those with its events; all of them must be confirmed.
     events: Vec<usize>,
     /// The same for hints, which a full work queue may refuse.
     hints: Vec<usize>,
@@ -50,13 +53,21 @@ impl Batch {
                 hints: Vec::new(),
                 too_large: false,
             };
+            let mut events = Vec::new();
             for event in &announcement.events {
                 let body = json(event);
                 if body.len() > MAX_MESSAGE_BYTES {
                     row.too_large = true;
-                } else {
-                    row.events.push(batch.add(Message::feed(body)));
+                    continue;
                 }
+                events.push(if events.is_empty() { b'[' } else { b',' });
+                events.extend(body);
+                if events.len() >= ENOUGH_BYTES {
+                    row.events.push(batch.add_events(&mut events));
+                }
+            }
+            if !events.is_empty() {
+                row.events.push(batch.add_events(&mut events));
             }
             for hint in &announcement.hints {
                 let place = *hinted.entry(hint).or_insert_with(|| {
@@ -69,6 +80,12 @@ impl Batch {
             batch.rows.push(row);
         }
         batch
+    }
+
+    /// Adds a message with these events, an array without its end.
+    fn add_events(&mut self, events: &mut Vec<u8>) -> usize {
+        events.push(b']');
+        self.add(Message::feed(std::mem::take(events)))
     }
 
     fn add(&mut self, message: Message) -> usize {
