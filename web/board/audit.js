@@ -60,11 +60,13 @@ function Entry({ scope, entry: one }) {
   </li>`;
 }
 
-/** A field that changed, in a few letters: `price: 2 → 3`. One without a value is a secret. */
+/** A field that changed, in a few letters: `price: 2 → 3`, or `price: 2` of something new. One without a value is a secret. */
 export function said(name, field) {
   if (field === null) return name;
   const text = (value) => (typeof value === "string" ? value : (JSON.stringify(value) ?? ""));
-  const whole = typeof field === "object" && "from" in field ? `${text(field.from ?? "")} → ${text(field.to ?? "")}` : text(field);
+  const changed = typeof field === "object" && "from" in field;
+  const before = changed && field.from !== null ? `${text(field.from)} → ` : "";
+  const whole = changed ? `${before}${text(field.to ?? "")}` : text(field);
   const short = whole.length > MAX_LETTERS ? `${whole.slice(0, MAX_LETTERS)}…` : whole;
   return `${name.replaceAll("_", " ")}: ${short}`;
 }

@@ -25,7 +25,9 @@ test("a scale ends at a round number above the largest value, and its half is wh
 
 test("a change is told in a few letters, and a secret by its name only", () => {
   assert.equal(said("accept_within_s", { from: 600, to: 300 }), "accept within s: 600 → 300");
-  assert.equal(said("name", { from: null, to: "Table 1" }), "name:  → Table 1");
+  assert.equal(said("name", { from: null, to: "Table 1" }), "name: Table 1");
+  assert.equal(said("reference", { from: "A1", to: null }), "reference: A1 → ");
+  assert.equal(said("disabled", { from: false, to: true }), "disabled: false → true");
   assert.equal(said("signing_secret", null), "signing_secret");
   assert.equal(said("stock", { delta: 5, reason: "delivered", to: 9 }), "stock: {\"delta\":5,\"reason\":\"delivered\",\"to\":9}");
   assert.equal(said("by", "phone"), "by: phone");
