@@ -123,22 +123,20 @@ pub async fn claim(
 
 /// Reads the events that these rows name. One that retention has deleted meanwhile is not announced.
 async fn with_events(tx: &mut Tx, rows: Vec<(OutboxId, Read)>) -> Result<Vec<OutboxRow>> {
-    let mut events = match events_of(tx, &rows).await {
-        Err(error) if error.is_row_fault() => HashMap::new(),
-        found => return Ok(complete(rows, &mut found?)),
-    };
+    match events_of(tx, &rows).await {
+        Err(error) if error.is_row_fault() => {}
+        found => return Ok(complete(rows, found?)),
+    }
+    // One by one, so that an event that can't be read fails its row only.
     let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
         let row = [row];
         match events_of(tx, &row).await {
-            Ok(found) => events.extend(found),
             Err(error) if error.is_row_fault() => {
                 record_failure(tx, row[0].0, &error.public_message()).await?;
-                continue;
             }
-            Err(error) => return Err(error),
+            found => claimed.extend(complete(row, found?)),
         }
-        claimed.extend(complete(row, &mut events));
     }
     Ok(claimed)
 }
@@ -159,7 +157,7 @@ async fn events_of(
 /// Gives each row its events, in the order in which it names them.
 fn complete(
     rows: impl IntoIterator<Item = (OutboxId, Read)>,
-    events: &mut HashMap<(StreamId, i64), Event>,
+    mut events: HashMap<(StreamId, i64), Event>,
 ) -> Vec<OutboxRow> {
     let complete = |(id, read): (OutboxId, Read)| {
         let mut announcement = read.announcement;
@@ -235,4 +233,47 @@ pub async fn oldest(tx: &mut Tx) -> Result<Option<(OutboxId, DateTime<Utc>)>> {
         tx,
         "SELECT id, created_at FROM outbox /*! FORCE INDEX (PRIMARY) */ ORDER BY id LIMIT 1"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::noon;
+    use domain::event::EventKind;
+    use platform::chance::Chance;
+
+    #[test]
+    fn the_previous_release_reads_a_row_as_its_hints() {
+        let chance = Chance::seeded(1);
+        let order: OrderId = chance.id(noon());
+        let announcement = Announcement {
+            events: vec![Event {
+                stream: order.into(),
+                seq: 7,
+                store_id: chance.id(noon()),
+                order_id: Some(order),
+                kind: EventKind::OrderPlaced,
+                at: noon(),
+                actor: None,
+                data: Value::Null,
+            }],
+            hints: vec![Hint::Accept { order }],
+        };
+        let written = serde_json::to_value(Written::of(&announcement)).unwrap();
+        let hints_only = Announcement {
+            events: Vec::new(),
+            hints: announcement.hints.clone(),
+        };
+        assert_eq!(
+            serde_json::from_value::<Announcement>(written.clone()).unwrap(),
+            hints_only
+        );
+        let read: Read = serde_json::from_value(written).unwrap();
+        let names: Vec<_> = read
+            .named
+            .iter()
+            .map(|name| (name.stream, name.seq, name.order))
+            .collect();
+        assert_eq!(names, [(order.into(), 7, Some(order))]);
+    }
 }
