@@ -55,7 +55,8 @@ function Shell({ user, store, stores, onStore, isIn }) {
     [keys.kitchen]: () => go("kitchen"),
     [keys.products]: () => go("products"),
     [keys.mute]: () => (bell.state.value === "on" ? bell.off() : bell.on()),
-    [keys.newTable]: () => (go("tables"), requestAnimationFrame(() => document.getElementById("new-table")?.focus())),
+    // Once the view is rendered and before the next key, which is the first letter of the name.
+    [keys.newTable]: () => (go("tables"), queueMicrotask(() => document.getElementById("new-table")?.focus())),
   }));
   const views = { tables: Tables, orders: OtherOrders, kitchen: Kitchen, products: Products };
   const counts = { tables: desk.model.unseen.filter((order) => order.session).length, orders: desk.model.unseen.filter((order) => !order.session).length };

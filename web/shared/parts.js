@@ -81,7 +81,10 @@ export function Dialog({ title, onClose, children, wide = false, sheet = false }
       dialogs.set((open) => open.filter((one) => one !== dialog));
       element.removeEventListener("close", closed);
       element.close();
-      if (before?.isConnected) before.focus();
+      // A key that was pressed before this event may have moved the focus on.
+      const { activeElement } = document;
+      const isLeft = activeElement === document.body || element.contains(activeElement);
+      if (isLeft && before?.isConnected) before.focus();
     };
   }, []);
   const outside = (event) => event.target === dialog.current && dialog.current.close();
