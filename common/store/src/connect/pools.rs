@@ -29,9 +29,14 @@ const MIN_SESSION_TIMEOUT: Duration = Duration::from_secs(1);
 const WRITING: &str = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 // A snapshot and its sequence number must be of the same moment.
 const READING: &str = "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ";
-/// Statements that wait until a Galera node has applied all that its cluster has committed. A node that takes over must
-/// not be read before; the connections of the node that had the writes were opened before those.
-const CATCH_UP: [&str; 3] = [
+// To a Galera node, which must not be read before it has applied all that its cluster has committed: neither when it takes
+// over, nor while other processes use another node still, nor when it is cut off from the cluster and has not noticed.
+/// Statements with which a session waits for that at the start of each transaction. Such a wait is one message to the
+/// cluster and back.
+const WAIT_ALWAYS: &[&str] = &["SET SESSION wsrep_sync_wait = 1"];
+/// Statements with which it waits once. A commit that is based on less than the cluster has is refused anyway, and the
+/// connections of the node that had the writes were opened before those.
+const WAIT_ONCE: &[&str] = &[
     "SET SESSION wsrep_sync_wait = 1",
     "SELECT 1",
     "SET SESSION wsrep_sync_wait = @@global.wsrep_sync_wait",
@@ -54,17 +59,17 @@ impl Pools {
     /// Makes pools that open connections when these are needed.
     pub(super) fn new(making: &Making<'_>) -> Self {
         Self {
-            writers: making.pool(WRITING).connect_lazy_with(making.to.clone()),
-            readers: making.pool(READING).connect_lazy_with(making.to.clone()),
+            writers: making.writers().connect_lazy_with(making.to.clone()),
+            readers: making.readers().connect_lazy_with(making.to.clone()),
         }
     }
 
     /// Makes the same pools, with one connection for writing, so that a server that refuses us is known now.
     pub(super) async fn connect(making: &Making<'_>) -> Result<Self> {
-        let writers = making.pool(WRITING).connect_with(making.to.clone());
+        let writers = making.writers().connect_with(making.to.clone());
         Ok(Self {
             writers: writers.await?,
-            readers: making.pool(READING).connect_lazy_with(making.to.clone()),
+            readers: making.readers().connect_lazy_with(making.to.clone()),
         })
     }
 
@@ -84,12 +89,24 @@ pub(super) struct Making<'o> {
     pub(super) to: MySqlConnectOptions,
     /// Connections that it has marked are used no more.
     pub(super) renewal: Renewal,
-    /// While it is set, a new connection waits until its node has caught up with its cluster.
+    /// While it is set, new connections wait until their node has caught up with its cluster.
     pub(super) is_galera: Arc<AtomicBool>,
 }
 
 impl Making<'_> {
-    fn pool(&self, isolation: &'static str) -> MySqlPoolOptions {
+    fn writers(&self) -> MySqlPoolOptions {
+        self.pool(WRITING, WAIT_ONCE)
+    }
+
+    fn readers(&self) -> MySqlPoolOptions {
+        self.pool(READING, WAIT_ALWAYS)
+    }
+
+    fn pool(
+        &self,
+        isolation: &'static str,
+        waiting: &'static [&'static str],
+    ) -> MySqlPoolOptions {
         let session = session_settings(self.options);
         // MySQL counts in whole seconds, and ends a session that idles for as long, so it is never used that late.
         let max_idle = self.options.session_timeout.max(MIN_SESSION_TIMEOUT) / 2;
@@ -108,14 +125,12 @@ impl Making<'_> {
             .after_release(|conn, _| Box::pin(async move { is_reusable(conn).await }))
             .after_connect(move |conn, _| {
                 let session = session.clone();
-                let catches_up = is_galera.load(Ordering::Relaxed);
+                let waits = is_galera.load(Ordering::Relaxed);
                 Box::pin(async move {
                     conn.execute(isolation).await?;
                     conn.execute(session.as_str()).await?;
-                    if catches_up {
-                        for statement in CATCH_UP {
-                            conn.execute(statement).await?;
-                        }
+                    for statement in waiting.iter().filter(|_| waits) {
+                        conn.execute(*statement).await?;
                     }
                     Ok(())
                 })

@@ -212,7 +212,7 @@ async fn one_host_is_never_asked_and_a_bad_list_is_refused() {
 /// Covers that a connection to a Galera node is opened by statements that such a server knows. MySQL has no such
 /// variable, and is never asked for it.
 #[tokio::test]
-async fn a_connection_to_a_node_of_a_cluster_waits_once_when_it_is_opened() {
+async fn a_connection_to_a_node_of_a_cluster_waits_once_to_write_and_each_time_to_read() {
     let Some(fresh) = testing::fresh_mysql().await else {
         return;
     };
@@ -232,8 +232,15 @@ async fn a_connection_to_a_node_of_a_cluster_waits_once_when_it_is_opened() {
             .fetch_one(&pools.writers)
             .await
             .unwrap();
-        assert_eq!(same, 1, "it does not wait at each statement");
+        assert_eq!(same, 1, "a writer does not wait at each transaction");
+        let waits = "SELECT CAST(@@session.wsrep_sync_wait AS SIGNED)";
+        let waits: i64 = sqlx::query_scalar(waits)
+            .fetch_one(&pools.readers)
+            .await
+            .unwrap();
+        assert_eq!(waits, 1, "a reader does");
         pools.writers.close().await;
+        pools.readers.close().await;
     }
     asked.close().await.unwrap();
     fresh.end().await;
