@@ -246,6 +246,13 @@ fn sqlite_tx(
     Ok(Tx::Sqlite(begun, metrics.clone()))
 }
 
+/// Cache of the connection that writes, in KiB below zero: as many pages as a large batch changes. One that does not fit is
+/// written more than once.
+const WRITER_CACHE: &str = "-16384";
+/// Pages of the write-ahead log (of 4 KiB) after which they are copied into the database. A page that many commits change
+/// is copied once.
+const CHECKPOINT_PAGES: &str = "4000";
+
 async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
     let connect = SqliteConnectOptions::from_str(&options.url)?
         .create_if_missing(true)
@@ -270,7 +277,12 @@ async fn connect_sqlite(options: &DbOptions) -> Result<Db> {
     let writer = pool()
         .max_connections(1)
         .acquire_timeout(Duration::from_secs(30))
-        .connect_with(connect.clone())
+        .connect_with(
+            connect
+                .clone()
+                .pragma("cache_size", WRITER_CACHE)
+                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES),
+        )
         .await?;
     let readers = pool()
         .max_connections(options.max_connections.min(8))
