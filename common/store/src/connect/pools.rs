@@ -102,11 +102,7 @@ impl Making<'_> {
         self.pool(READING, WAIT_ALWAYS)
     }
 
-    fn pool(
-        &self,
-        isolation: &'static str,
-        waiting: &'static [&'static str],
-    ) -> MySqlPoolOptions {
+    fn pool(&self, isolation: &'static str, waiting: &'static [&'static str]) -> MySqlPoolOptions {
         let session = session_settings(self.options);
         // MySQL counts in whole seconds, and ends a session that idles for as long, so it is never used that late.
         let max_idle = self.options.session_timeout.max(MIN_SESSION_TIMEOUT) / 2;
