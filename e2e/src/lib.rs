@@ -1,6 +1,7 @@
 //! Tests the real binaries from outside: starts them in temporary directories, calls, stops and kills them.
 
 mod channel; // a WebSocket client for live channels
+mod collector; // a collector of traces and metrics inside the test
 mod courier; // a courier inside the test
 mod event_stream; // a client for server-sent events
 mod folder; // a temporary directory
@@ -22,6 +23,7 @@ pub mod chaos; // rounds of failures, with their verification
 pub mod gateway; // nginx in front of processes
 
 pub use channel::{Channel, Frame};
+pub use collector::{Collector, Seen};
 pub use courier::Courier;
 pub use event_stream::EventStream;
 pub use expediter::{Expediter, client};

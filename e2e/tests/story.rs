@@ -1,5 +1,8 @@
 //! The normal course of an order: from a guest's POST to the kitchen and back to the screen, and kept across a restart.
 
+#[path = "story/traces.rs"]
+mod traces;
+
 use e2e::{Channel, Expediter, PythonTools, one_to, text};
 use reqwest::Method;
 use serde_json::{Value, json};

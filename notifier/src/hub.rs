@@ -2,6 +2,7 @@
 
 use parking_lot::{Mutex, MutexGuard};
 use std::{
+    cell::LazyCell,
     collections::{HashMap, hash_map::Entry},
     sync::Arc,
     time::Duration,
@@ -131,16 +132,23 @@ impl Hub {
     pub(crate) fn handle_event(&self, event: &Event) {
         self.0.metrics.feed_messages.inc();
         self.0.ledger.note_event(event);
-        self.0.stores.handle_event(event);
+        // Made once for all, if anybody listens.
+        let event_frame = LazyCell::new(|| self.frame(event));
+        self.0.stores.handle_event(event, &event_frame);
         self.0.store_signals.handle_event(event);
         let stream = self
             .streams()
             .get(&event.stream)
             .map(|listened| Arc::clone(&listened.stream));
         if let Some(stream) = stream {
-            stream.take(EventFrame::new(event));
+            stream.take(Arc::clone(&event_frame));
             self.fill_if_behind(&stream);
         }
+    }
+
+    /// Returns the frame of an event that has just happened.
+    fn frame(&self, event: &Event) -> Arc<EventFrame> {
+        Arc::new(EventFrame::live(event, self.0.ledger.clock().now()))
     }
 
     /// Records that the ledger has events up to `seq` on this stream, and reads those that are missing.
@@ -180,7 +188,7 @@ impl Hub {
                 Ok(events) if !events.is_empty() => {
                     self.0.metrics.feed_gaps_filled.inc();
                     for event in &events {
-                        stream.take(EventFrame::new(event));
+                        stream.take(self.frame(event));
                     }
                     // The events in between were pruned and will never come; each channel detects the gap itself.
                     if events[0].seq > head + 1 {

@@ -1,6 +1,12 @@
 //! Frames and close codes of the live channel (docs/design.md section 8); the same on sockets and on event streams.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::SystemTime,
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -11,8 +17,10 @@ use domain::{
     ids::{EpochId, OrderId, StreamId},
     order::{Order, rfc3339},
     status::OrderStatus,
+    trace::TraceContext,
 };
 use ledger::events::{SessionSnapshot, StoreSnapshot};
+use runtime::traces::{self, EventFacts, Kind};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -284,6 +292,16 @@ pub struct EventFrame {
     tail: Bytes,
     /// Place in `tail` where an order's facts begin.
     order_at: usize,
+    /// Place of its order in a trace that is recorded, until a client is sent it.
+    awaited: Option<Awaited>,
+}
+
+/// A span that ends when the first client is sent an event.
+#[derive(Debug)]
+struct Awaited {
+    within: TraceContext,
+    began: SystemTime,
+    is_over: AtomicBool,
 }
 
 /// Text with which an event's data begins if it has the facts of an order.
@@ -303,6 +321,7 @@ impl EventFrame {
             rfc3339(event.at),
         );
         Self {
+            awaited: None,
             order_status: status.and_then(|status| status.parse().ok()),
             order_at: kind_and_time.len() + ORDER_BEGINS.len(),
             seq: event.seq,
@@ -325,6 +344,21 @@ impl EventFrame {
             )
             .into(),
             tail: format!("{kind_and_time}{data}}}").into(),
+        }
+    }
+
+    /// Makes the frame of an event that has just happened: the first client that is sent it ends the event's way, which is
+    /// reported if its trace is recorded. `now` is the ledger's time.
+    #[must_use]
+    pub(crate) fn live(event: &Event, now: DateTime<Utc>) -> Self {
+        let awaited = traces::of_event(event).map(|within| Awaited {
+            within,
+            began: traces::local(now, event.at),
+            is_over: AtomicBool::new(false),
+        });
+        Self {
+            awaited,
+            ..Self::new(event)
         }
     }
 
@@ -351,6 +385,7 @@ impl EventFrame {
         } else {
             self.actor_kind.clone()
         };
+        self.report_first();
         Frame::of([self.head.clone(), own.into(), actor, self.tail.clone()])
     }
 
@@ -366,6 +401,7 @@ impl EventFrame {
             None => return self.frame(prev, None, Viewer::Staff),
         };
         let (prev, actor) = (prev.to_string(), self.actor.clone());
+        self.report_first();
         Frame::of([
             self.head.clone(),
             prev.into(),
@@ -374,6 +410,24 @@ impl EventFrame {
             staff_fields,
             after,
         ])
+    }
+
+    /// Reports that a client is sent it, once however many clients there are.
+    fn report_first(&self) {
+        if let Some(Awaited {
+            within,
+            began,
+            is_over,
+        }) = &self.awaited
+            && !is_over.swap(true, Ordering::Relaxed)
+        {
+            let event = EventFacts {
+                kind: self.kind,
+                seq: self.seq,
+                order: self.order_id,
+            };
+            traces::report("show", Kind::Consumer, *within, &event, *began);
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    ops::Deref,
     sync::Arc,
 };
 
@@ -60,16 +61,19 @@ impl Stores {
         }
     }
 
-    /// Queues an event from the feed for each screen of its store.
-    pub(crate) fn handle_event(&self, event: &Event) {
+    /// Queues an event from the feed for each screen of its store; its frame is made if there is one.
+    pub(crate) fn handle_event(
+        &self,
+        event: &Event,
+        event_frame: &impl Deref<Target = Arc<EventFrame>>,
+    ) {
         let mut stores = self.0.lock();
         let Some(shown) = stores.get_mut(&event.store_id) else {
             return;
         };
         shown.known.reach(event.stream, event.seq);
-        let event_frame = Arc::new(EventFrame::new(event));
         for screen in &shown.screens {
-            screen.push(event.stream, Arc::clone(&event_frame));
+            screen.push(event.stream, Arc::clone(event_frame));
         }
     }
 
@@ -303,8 +307,11 @@ mod tests {
         let told = |room: QueueRoom| {
             let stores = Stores::default();
             let listener = stores.listen(Uuid::nil().into(), room);
+            let handle = |event: &Event| {
+                stores.handle_event(event, &Box::new(Arc::new(EventFrame::new(event))));
+            };
             for seq in 1..=9 {
-                stores.handle_event(&event(seq, 500));
+                handle(&event(seq, 500));
             }
             let mut told = Vec::new();
             while let Some(next) = listener.next() {
@@ -314,7 +321,7 @@ mod tests {
                 });
             }
             // Taking events makes room again.
-            stores.handle_event(&event(10, 500));
+            handle(&event(10, 500));
             assert!(matches!(listener.next(), Some(Next::Event(..))));
             told
         };

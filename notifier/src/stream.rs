@@ -134,11 +134,11 @@ impl Stream {
         });
     }
 
-    pub(crate) fn take(&self, event_frame: EventFrame) {
+    pub(crate) fn take(&self, event_frame: Arc<EventFrame>) {
         let mut state = self.state.lock();
         state.reached = state.reached.max(event_frame.seq);
         if state.head.is_none_or(|head| event_frame.seq > head) {
-            state.early.insert(event_frame.seq, Arc::new(event_frame));
+            state.early.insert(event_frame.seq, event_frame);
             while state.early.len() > MAX_EARLY
                 || state.early.len() > 1 && bytes(state.early.values()) > MAX_EARLY_BYTES
             {
@@ -233,8 +233,8 @@ mod tests {
     use ledger::events::SessionSnapshot;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    fn event_frame(seq: i64) -> EventFrame {
-        EventFrame::new(&event(seq))
+    fn event_frame(seq: i64) -> Arc<EventFrame> {
+        Arc::new(EventFrame::new(&event(seq)))
     }
 
     fn snapshot(seq: i64) -> SessionSnapshot {
@@ -313,10 +313,10 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_in_bytes_too() {
         let long = |seq| {
-            EventFrame::new(&Event {
+            Arc::new(EventFrame::new(&Event {
                 data: serde_json::json!("x".repeat(100 << 10)),
                 ..event(seq)
-            })
+            }))
         };
         let stream = stream();
         stream.set_start(0);

@@ -41,7 +41,7 @@ pub(crate) async fn serve(mut settings: Settings) -> Result<ExitCode, Refusal> {
         settings.worker.own_address = Some(listening.address());
     }
     let settings = Arc::new(settings);
-    let process = Process::start(foundation, shutdown);
+    let process = Process::start(foundation, shutdown, "expediter", &settings.telemetry);
     start(&process, listening, &settings, demo.as_ref()).await?;
     announce(&settings, &addresses, demo.as_ref()).await?;
     drop(demo);

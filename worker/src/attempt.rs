@@ -8,9 +8,10 @@ use ledger::{
     handoffs::{Claimed, Concluded},
 };
 use platform::metrics::Metrics;
+use runtime::traces::{self, Kind, Span};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use crate::outbound::{AttemptResult, Outbound, Outgoing};
 
@@ -37,17 +38,26 @@ impl Attempts {
             handoff = %claimed.handoff.id,
             integrator = %claimed.integrator.id,
             order = claimed.order_number,
-            n = claimed.n
+            n = claimed.n,
+            trace_id = Empty
         );
+        if let Some(trace) = claimed.trace {
+            span.record("trace_id", trace.trace_id());
+        }
         self.metrics.lanes_in_flight.inc();
         let _in_flight = InFlight(&self.metrics);
         self.make_and_record(&claimed).instrument(span).await
     }
 
     async fn make_and_record(&self, claimed: &Claimed) -> Duration {
-        let outgoing = outgoing(claimed);
+        let mut traced = trace(claimed);
+        let outgoing = outgoing(claimed, traced.as_ref());
         let begun_at = Instant::now();
-        match self.outbound.attempt(&outgoing).await {
+        let result = self.outbound.attempt(&outgoing).await;
+        if let Some(span) = traced.take() {
+            describe(span, &result);
+        }
+        match result {
             AttemptResult::NotSent { why } => {
                 self.defer(claimed, &why).await;
                 Duration::ZERO
@@ -171,7 +181,40 @@ impl Drop for InFlight<'_> {
     }
 }
 
-fn outgoing(claimed: &Claimed) -> Outgoing {
+/// Begins the attempt's span in the order's trace, if that is recorded.
+fn trace(claimed: &Claimed) -> Option<Span> {
+    let within = claimed.trace.filter(|_| traces::is_on())?;
+    let name = format!("hand over {}", claimed.handoff.event);
+    let mut span = Span::begin(name, Kind::Client, within);
+    if let Some(order) = claimed.handoff.order_id {
+        span.set(traces::ORDER_ID, order.to_string());
+    }
+    span.set("expediter.handoff.id", claimed.handoff.id.to_string());
+    span.set("expediter.integrator.id", claimed.integrator.id.to_string());
+    span.set("expediter.integrator.name", claimed.integrator.name.clone());
+    span.set("expediter.attempt", i64::from(claimed.n));
+    Some(span)
+}
+
+/// Ends the attempt's span with what was heard.
+fn describe(mut span: Span, result: &AttemptResult) {
+    match result {
+        AttemptResult::NotSent { .. } => span.fail("not sent"),
+        AttemptResult::SendResult { heard, .. } => match heard {
+            SendResult::Answer { status, .. } => {
+                span.set("http.response.status_code", i64::from(*status));
+                if *status >= 400 {
+                    span.fail("");
+                }
+            }
+            SendResult::NotConnected { error } | SendResult::Lost { error } => {
+                span.fail(error.clone());
+            }
+        },
+    }
+}
+
+fn outgoing(claimed: &Claimed, traced: Option<&Span>) -> Outgoing {
     Outgoing {
         handoff: claimed.handoff.id,
         integrator: claimed.integrator.id,
@@ -182,6 +225,8 @@ fn outgoing(claimed: &Claimed) -> Outgoing {
         body: claimed.body.clone(),
         n: claimed.handoff.counted_attempts(),
         max_attempts: claimed.handoff.max_attempts,
+        // Of another process that reports spans, if this one does not.
+        trace: traced.map_or(claimed.trace, Span::context),
         leased_until: claimed.leased_until,
     }
 }

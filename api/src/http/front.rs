@@ -10,9 +10,10 @@ use runtime::{
     client::Proxies,
     cors::{self, Cors},
     request_id::{REQUEST_ID, RequestId},
+    traces::{self, Span},
 };
 use tokio::sync::Semaphore;
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 use crate::{
     http::{
@@ -107,11 +108,16 @@ impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
         });
         request.extensions_mut().insert(client);
         let reader = pages::Reader::of(&request);
-        let span = tracing::info_span!("request", %request_id, %method);
-        let mut response = self
-            .answer(request, &request_id, cors_origin.is_some())
-            .instrument(span)
-            .await;
+        let mut traced = Span::of_request(request.headers(), known(&method));
+        let trace = traced.as_ref().and_then(Span::context);
+        let span = tracing::info_span!("request", %request_id, %method, trace_id = Empty);
+        if let Some((traced, trace)) = traced.as_mut().zip(trace) {
+            span.record("trace_id", trace.trace_id());
+            traced.set("http.request.method", known(&method));
+            traced.set("expediter.request.id", request_id.to_string());
+        }
+        let answer = self.answer(request, &request_id, cors_origin.is_some());
+        let mut response = traces::within(trace, answer.instrument(span)).await;
         if let Some(reader) = reader {
             pages::missing(&mut response, reader);
         }
@@ -131,7 +137,13 @@ impl<E: Endpoint> Endpoint for FrontEndpoint<E> {
             .with_label_values(&[known(&method), route])
             .observe(took.as_secs_f64());
         let (status, took_ms) = (status.as_u16(), took.as_millis());
-        tracing::debug!(%request_id, %method, route, status, took_ms, "request answered");
+        if let Some(span) = &mut traced
+            && trace.is_some()
+        {
+            describe(span, known(&method), route, status);
+        }
+        let trace_id = trace.map(|trace| trace.trace_id());
+        tracing::debug!(%request_id, trace_id, %method, route, status, took_ms, "request answered");
         Ok(response)
     }
 }
@@ -160,6 +172,19 @@ impl<E: Endpoint> FrontEndpoint<E> {
             // The panic hook has logged the panic itself.
             Err(_) => Problem::internal("handler panicked").answer(request_id, ""),
         }
+    }
+}
+
+/// Gives the span of an answered request its name and its answer, as OpenTelemetry has them for HTTP. The path is not
+/// among them: it may have a session's code.
+fn describe(span: &mut Span, method: &'static str, route: &'static str, status: u16) {
+    if !route.is_empty() {
+        span.rename(format!("{method} {route}"));
+        span.set("http.route", route);
+    }
+    span.set("http.response.status_code", i64::from(status));
+    if status >= 500 {
+        span.fail("");
     }
 }
 

@@ -45,6 +45,8 @@ pub mod status;
 pub mod store;
 /// When an order is wanted, ready, and handed over.
 pub mod timing;
+/// Places in distributed traces.
+pub mod trace;
 /// Texts in several languages.
 pub mod translations;
 

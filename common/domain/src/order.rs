@@ -15,6 +15,7 @@ use super::{
     options::ChosenOption,
     status::{self, By, OrderStatus},
     timing::Timing,
+    trace::TraceContext,
     words::words,
 };
 
@@ -144,6 +145,8 @@ pub struct Order {
     pub timing: Timing,
     pub delivery: Option<Delivery>,
     pub replaces: Option<OrderId>,
+    /// Place in a trace of the request that made it; `None` if that was not recorded.
+    pub trace: Option<TraceContext>,
     pub created_at: DateTime<Utc>,
     pub placed_at: Option<DateTime<Utc>>,
     pub accepted_at: Option<DateTime<Utc>>,
@@ -174,7 +177,7 @@ impl Order {
     /// representation (to which the api adds `mine` and `next`). No contact data, staff, integrators or handoffs.
     #[must_use]
     pub fn public_facts(&self) -> Value {
-        json!({"order": {
+        let mut facts = json!({"order": {
             "id": self.id,
             "number": self.number,
             "status": self.status,
@@ -206,7 +209,11 @@ impl Order {
             "placed_at": self.placed_at.map(rfc3339),
             "accepted_at": self.accepted_at.map(rfc3339),
             "ended_at": self.ended_at.map(rfc3339),
-        }})
+        }});
+        if let Some(trace) = self.trace {
+            facts["order"]["traceparent"] = json!(trace);
+        }
+        facts
     }
 
     /// Returns the facts that a store's screens are shown beside [`Self::public_facts`]: of the customer what a person

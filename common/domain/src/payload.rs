@@ -262,6 +262,7 @@ mod tests {
             timing: Default::default(),
             delivery: None,
             replaces: None,
+            trace: None,
             created_at: DateTime::UNIX_EPOCH,
             placed_at: None,
             accepted_at: None,

@@ -30,6 +30,7 @@ use domain::{
     sharing::Limits,
     signature::SigningSecret,
     status::MoveRefused,
+    trace::TraceContext,
 };
 use store::StoreError;
 
@@ -95,6 +96,8 @@ pub struct Claimed {
     pub session: Option<SessionId>,
     /// The order's number in its store, for logs.
     pub order_number: Option<i64>,
+    /// Place of the order in a trace that is recorded.
+    pub trace: Option<TraceContext>,
 }
 
 /// Result of recording an attempt's outcome.

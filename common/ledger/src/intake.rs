@@ -35,6 +35,7 @@ use domain::{
         size::{TextTooLong, check_text},
     },
     timing::WantedRefused,
+    trace::TraceContext,
 };
 use platform::secrets::sha256;
 
@@ -56,6 +57,8 @@ pub struct PlaceOrder {
     pub expected_total: Option<Money>,
     pub idempotency: Option<Idempotency>,
     pub replaces: Option<OrderId>,
+    /// Place of the request in a trace that is recorded.
+    pub trace: Option<TraceContext>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

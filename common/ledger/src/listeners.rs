@@ -211,6 +211,7 @@ impl Ledger {
             body: Bytes::new(),
             session,
             order_number: None,
+            trace: None,
             handoff,
         }))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prometheus::{
     Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
-    TextEncoder, process_collector::ProcessCollector,
+    TextEncoder, process_collector::ProcessCollector, proto::MetricFamily,
 };
 
 use self::kinds::Kind;
@@ -140,6 +140,8 @@ metrics! {
         "Time at which the served TLS certificate ends, in seconds since 1970; 0 without TLS.";
     tls_renewal_refused: IntGauge, "expediter_tls_renewal_refused", [],
         "1 while this process serves an older TLS certificate, because the files have one that it cannot use, else 0.";
+    telemetry_exports: IntCounterVec, "expediter_telemetry_exports_total", ["signal", "result"],
+        "Requests to the OpenTelemetry collector, by signal (traces, metrics) and result: ok, failed. Spans of a failed one are lost.";
     database_errors: IntCounterVec, "expediter_database_errors_total", ["kind"],
         "Database errors, by kind: deadlock, lock_timeout, connection, commit_unknown, other.",
         begins ["deadlock", "lock_timeout", "connection", "commit_unknown", "other"];
@@ -154,12 +156,18 @@ metrics! {
 }
 
 impl Metrics {
+    /// Returns all metrics with their values.
+    #[must_use]
+    pub fn families(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
+    }
+
     /// Renders the text that Prometheus scrapes.
     #[must_use]
     pub fn render(&self) -> String {
         let mut text = String::new();
         TextEncoder::new()
-            .encode_utf8(&self.registry.gather(), &mut text)
+            .encode_utf8(&self.families(), &mut text)
             .expect("gathered families have at least one metric, and a String takes every write");
         text
     }

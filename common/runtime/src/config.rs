@@ -3,6 +3,7 @@
 
 mod check;
 mod files;
+mod headers;
 mod layers;
 mod sections;
 mod started;
@@ -12,6 +13,7 @@ use std::{fmt, path::Path};
 
 use self::layers::Layers;
 
+pub(crate) use self::headers::parse_headers;
 pub(crate) use self::values::secrets;
 pub use self::{
     sections::{

@@ -7,7 +7,7 @@ use poem::{Request, Response};
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, expediter-guest, \
-     last-event-id, x-request-id";
+     last-event-id, x-request-id, traceparent, tracestate";
 /// Headers of answers that pages may read: all that the API document names, which a test compares.
 pub const ANSWER_HEADERS: &str = "etag, location, allow, retry-after, ratelimit, ratelimit-policy, x-request-id, \
      idempotency-replayed, content-disposition, expediter-next-cursor, www-authenticate, accept-encoding";

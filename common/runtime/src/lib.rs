@@ -14,6 +14,11 @@ pub mod relay;
 
 /// Access tokens, which the api issues and the notifier checks too.
 pub mod access_tokens;
+/// Sends traces and metrics to an OpenTelemetry collector.
+pub mod otlp;
+/// Spans of traces, from a request to the screens that show it.
+pub mod traces;
+
 /// Client addresses, through trusted proxies.
 pub mod client;
 /// Which origins' pages may read responses.

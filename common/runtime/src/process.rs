@@ -23,6 +23,7 @@ use crate::{
     config::{Settings, Telemetry, Testing},
     lifecycle::Shutdown,
     operations::{Health, Operations},
+    otlp::Otlp,
     telemetry,
 };
 use broker::{Broker, BrokerState};
@@ -42,6 +43,8 @@ const MAX_SKEW: Duration = Duration::from_secs(5);
 const CONNECT_GRACE: Duration = Duration::from_secs(5);
 /// Time that the relay has to publish what the last requests and attempts committed.
 const RELAY_DRAIN: Duration = Duration::from_secs(2);
+/// Time that the last traces and metrics have to be sent.
+const EXPORT_DRAIN: Duration = Duration::from_secs(3);
 /// Time that the connections have to close after everything else has ended.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -57,6 +60,8 @@ pub struct Process {
     clock: Clock,
     /// Shutdown of the relay, which ends last because all other tasks may have something to publish.
     relay: Shutdown,
+    /// Shutdown of the export of traces and metrics, which ends after the relay.
+    export: Shutdown,
 }
 
 /// Sets up logging, and the crash point of a test. Called first.
@@ -79,9 +84,15 @@ pub fn stop_on_signals(settings: &Settings) -> Result<Shutdown, Refusal> {
 }
 
 impl Process {
-    /// Starts the tasks that every process has: relay, clock and broker watch.
+    /// Starts the tasks that every process has: relay, clock and broker watch, and the export of traces and
+    /// metrics, as those of `service`.
     #[must_use]
-    pub fn start(foundation: Foundation, shutdown: Shutdown) -> Self {
+    pub fn start(
+        foundation: Foundation,
+        shutdown: Shutdown,
+        service: &str,
+        telemetry: &Telemetry,
+    ) -> Self {
         let Foundation {
             db,
             clock,
@@ -92,6 +103,10 @@ impl Process {
             publishing,
         } = foundation;
         let relay = Shutdown::new(RELAY_DRAIN);
+        let export = Shutdown::new(EXPORT_DRAIN);
+        if let Some(otlp) = Otlp::start(telemetry, service, &metrics) {
+            export.spawn("export of traces and metrics", otlp.run(export.stopping()));
+        }
         if let Some(Publishing { relay: task, queue }) = publishing {
             relay.spawn_vital("relay", task.run(queue, relay.stopping()));
             shutdown.spawn(
@@ -117,6 +132,7 @@ impl Process {
             db,
             clock,
             relay,
+            export,
         }
     }
 
@@ -195,6 +211,8 @@ impl Process {
         let ended = self.shutdown.finish().await;
         self.relay.begin();
         let relay_ended = self.relay.finish().await;
+        self.export.begin();
+        self.export.finish().await;
         let closed = tokio::time::timeout(CLOSE_TIMEOUT, async {
             self.broker.close().await;
             self.db.close().await;

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::batch::{Batch, Fate};
+use crate::traces::{self, Kind};
 use broker::{Broker, BrokerState, PublishError};
 use domain::ids::OutboxId;
 use ledger::{Ledger, OutboxRow, Wake};
@@ -193,9 +194,13 @@ impl Relay {
         self.tell_of_full_queue(accepted, dropped);
         let mut confirmed = Vec::with_capacity(rows.len());
         let mut left: Option<PublishError> = None;
-        for (id, fate) in batch.results_by_row(&results) {
+        let fates = batch.results_by_row(&results);
+        for ((id, fate), row) in fates.zip(&rows) {
             match fate {
-                Fate::Confirmed => confirmed.push(id),
+                Fate::Confirmed => {
+                    self.report_published(row);
+                    confirmed.push(id);
+                }
                 Fate::Retry(error) => left = Some(error),
                 Fate::Poisoned(error) => self.record_failure(id, &error).await,
             }
@@ -205,6 +210,16 @@ impl Relay {
             tracing::debug!(rows, %error, "outbox rows left to the sweep: {error}");
         }
         confirmed
+    }
+
+    /// Reports how long the events of a row took to be with the broker, those whose trace is recorded.
+    fn report_published(&self, row: &OutboxRow) {
+        for event in &row.announcement.events {
+            if let Some(trace) = traces::of_event(event) {
+                let began = traces::local(self.ledger.clock().now(), event.at);
+                traces::report("publish", Kind::Producer, trace, &event.into(), began);
+            }
+        }
     }
 
     async fn record_failure(&self, row: OutboxId, error: &str) {

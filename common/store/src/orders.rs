@@ -29,7 +29,7 @@ macro_rules! columns {
     () => {
         "o.id, o.store_id, o.number, o.session_id, o.account_id, o.guest_key_hash, o.reference, o.fulfilment, \
          o.status, o.reason, o.version, o.stock_held, o.tallied, o.customer, o.total_amount, o.currency, o.user_note, \
-         o.accept_by, o.wanted_at, o.ready_at, o.hand_over_at, o.cancel_until, o.delivery, o.replaces, o.last_seq, o.created_at, \
+         o.accept_by, o.wanted_at, o.ready_at, o.hand_over_at, o.cancel_until, o.delivery, o.replaces, o.traceparent, o.last_seq, o.created_at, \
          o.placed_at, o.accepted_at, o.ended_at, o.updated_at"
     };
 }
@@ -75,7 +75,7 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
         tx,
         "INSERT INTO orders (id, store_id, number, session_id, account_id, placed_by, guest_key_hash, reference, \
          fulfilment, status, reason, version, stock_held, customer, total_amount, currency, user_note, accept_by, \
-         wanted_at, ready_at, hand_over_at, cancel_until, replaces, last_seq, created_at, placed_at, updated_at) ",
+         wanted_at, ready_at, hand_over_at, cancel_until, replaces, traceparent, last_seq, created_at, placed_at, updated_at) ",
         rows,
         |push, row| {
             let order = row.order;
@@ -102,6 +102,7 @@ pub async fn insert(tx: &mut Tx, rows: &[NewOrder<'_>]) -> Result<()> {
                 .push_bind(order.timing.hand_over_at)
                 .push_bind(order.timing.cancel_until)
                 .push_bind(order.replaces)
+                .push_bind(order.trace.map(|trace| trace.to_string()))
                 .push_bind(row.last_seq)
                 .push_bind(order.created_at)
                 .push_bind(order.placed_at)

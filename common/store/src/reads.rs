@@ -171,6 +171,7 @@ fn test_order(
         timing: Default::default(),
         delivery: None,
         replaces: None,
+        trace: None,
         created_at: at,
         placed_at: Some(at),
         accepted_at: None,

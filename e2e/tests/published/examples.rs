@@ -122,6 +122,7 @@ fn order(status: OrderStatus) -> Order {
         },
         delivery: None,
         replaces: None,
+        trace: None,
         created_at: at("19:20:00"),
         placed_at: Some(at("19:20:00")),
         accepted_at: None,

@@ -23,6 +23,7 @@ use super::{
 
 /// Fields that only some frames have; their descriptions say which.
 const OPTIONAL: &[&str] = &[
+    "Order/traceparent",
     "OrderFrame/mine",
     "Order/mine",
     "Guest/store",

@@ -8,6 +8,7 @@ use domain::{
     ids::{HandoffId, IntegratorId},
     integrator::OutboundAuth,
     signature::SigningSecret,
+    trace::TraceContext,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use url::Url;
@@ -27,6 +28,8 @@ pub struct Outgoing {
     /// Number of the attempt, from 1.
     pub n: u32,
     pub max_attempts: u32,
+    /// Place of the attempt in the order's trace; `None` if that is not recorded.
+    pub trace: Option<TraceContext>,
     /// End of the lease; nothing is sent whose response could arrive later.
     pub leased_until: DateTime<Utc>,
 }
@@ -44,6 +47,7 @@ pub(super) fn headers(
         max_attempts: outgoing.max_attempts,
         signing: &outgoing.signing,
         body: &outgoing.body,
+        trace: outgoing.trace,
     };
     let mut headers: HeaderMap = authorization.into_iter().collect();
     for (name, value) in message.headers(now, span) {

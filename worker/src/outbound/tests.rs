@@ -78,6 +78,7 @@ fn outgoing(url: Url) -> Outgoing {
         body: Bytes::from_static(br#"{"event":"order.placed"}"#),
         n: 1,
         max_attempts: 5,
+        trace: None,
         leased_until: noon() + Duration::from_secs(25),
     }
 }

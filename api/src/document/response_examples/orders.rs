@@ -21,6 +21,8 @@ const CODE: &str = "0123456789abcdef0123456789abcdef01234567";
 const FRESH_CODE: &str = "89abcdef0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "AZgAAAAAcACAAAAAAAAAAgAAAABqN2sAyZ8vX0d6uQ1m2p3rT4s5dg";
 const LINK_ENDS: &str = "2026-12-20T19:20:00.000000Z";
+/// The example of W3C Trace Context.
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const PLACED: &str = "19:20:00.000000";
 const ENDED: &str = "19:25:00.000000";
 
@@ -34,7 +36,7 @@ pub(super) fn placed() -> Value {
         "accept_by": at("19:30:00.000000"), "wanted_at": null, "ready_at": at("19:35:00.000000"), "hand_over_at": null,
         "delivery": null, "replaces": null,
         "created_at": at(PLACED), "placed_at": at(PLACED), "accepted_at": null, "ended_at": null,
-        "updated_at": at(PLACED),
+        "updated_at": at(PLACED), "traceparent": TRACEPARENT,
     })
 }
 

@@ -70,6 +70,7 @@ impl Messages {
             max_attempts: handoff.max_attempts,
             signing: &message.signing,
             body: &body,
+            trace: None,
         };
         let headers = outgoing.headers(ledger.clock().now(), ledger.chance().bytes());
         let mark = ("expediter-replay", "true".to_owned());

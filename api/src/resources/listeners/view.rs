@@ -162,6 +162,7 @@ impl ListenerMessage {
             max_attempts: handoff.max_attempts,
             signing: &claimed.signing,
             body: &claimed.body,
+            trace: claimed.trace,
         };
         let headers = outgoing.headers(now, span);
         Ok(Self {

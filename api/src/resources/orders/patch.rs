@@ -10,6 +10,7 @@ use ledger::{
     orders::{CustomerEdit, ItemsEdit, OrderEdit},
 };
 use poem_openapi::{Object, types::MaybeUndefined};
+use runtime::traces;
 
 use super::{
     options::{NewItemOption, asked},
@@ -178,6 +179,7 @@ impl Replacement {
             expected_total: self.expected_total.map(Into::into),
             idempotency,
             replaces: Some(order.id),
+            trace: traces::current(),
         })
     }
 }

@@ -9,6 +9,7 @@ use domain::{
 };
 use ledger::intake::{Idempotency, Line, PlaceOrder, Placer, ProductRef};
 use poem_openapi::{Enum, Object};
+use runtime::traces;
 use uuid::Uuid;
 
 use super::options::{NewItemOption, asked};
@@ -229,6 +230,7 @@ impl NewOrder {
             expected_total: self.expected_total.map(Into::into),
             idempotency,
             replaces: None,
+            trace: traces::current(),
         })
     }
 }
@@ -275,6 +277,7 @@ impl GuestsOrder {
             expected_total: self.expected_total.map(Into::into),
             idempotency,
             replaces: None,
+            trace: traces::current(),
         })
     }
 }

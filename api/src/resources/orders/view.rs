@@ -58,6 +58,9 @@ pub(crate) struct OrderView {
     ended_at: Option<Time>,
     /// Time of the last change; null if that was before the version that notes it.
     updated_at: Option<Time>,
+    /// Place in a distributed trace of the request that made it (W3C Trace Context); absent if that is not recorded.
+    #[oai(skip_serializing_if_is_none)]
+    traceparent: Option<String>,
 }
 
 #[derive(Debug, Object)]
@@ -119,6 +122,9 @@ pub(crate) struct GuestOrderView {
     placed_at: Option<Time>,
     accepted_at: Option<Time>,
     ended_at: Option<Time>,
+    /// Place in a distributed trace of the request that made it (W3C Trace Context); absent if that is not recorded.
+    #[oai(skip_serializing_if_is_none)]
+    traceparent: Option<String>,
 }
 
 #[derive(Debug, Object)]
@@ -183,6 +189,7 @@ impl OrderView {
             accepted_at: order.accepted_at.map(Into::into),
             ended_at: order.ended_at.map(Into::into),
             updated_at: order.updated_at.map(Into::into),
+            traceparent: traceparent(order),
         }
     }
 }
@@ -191,6 +198,10 @@ impl OrderView {
     pub(super) fn location(&self) -> String {
         format!("/api/v1/orders/{}", self.id)
     }
+}
+
+fn traceparent(order: &Order) -> Option<String> {
+    order.trace.map(|trace| trace.to_string())
 }
 
 impl ItemView {
@@ -246,6 +257,7 @@ impl GuestOrderView {
             placed_at: order.placed_at.map(Into::into),
             accepted_at: order.accepted_at.map(Into::into),
             ended_at: order.ended_at.map(Into::into),
+            traceparent: traceparent(order),
         }
     }
 }
@@ -356,6 +368,11 @@ mod tests {
                 history: vec![step; items],
             }),
             replaces: Some(id.into()),
+            trace: Some(domain::trace::TraceContext {
+                trace: u128::MAX,
+                span: u64::MAX,
+                is_sampled: true,
+            }),
             created_at: at.unwrap(),
             placed_at: at,
             accepted_at: at,

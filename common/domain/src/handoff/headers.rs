@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{ids::HandoffId, signature::SigningSecret};
+use crate::{ids::HandoffId, signature::SigningSecret, trace::TraceContext};
 
 /// One request of a handoff. A worker sends it, or the `listen` command of a listener.
 #[derive(Clone, Copy, Debug)]
@@ -14,14 +14,17 @@ pub struct OutgoingMessage<'a> {
     /// Newest first; each of them signs.
     pub signing: &'a [SigningSecret],
     pub body: &'a [u8],
+    /// Place of the attempt in its order's trace; `None` if that is not recorded.
+    pub trace: Option<TraceContext>,
 }
 
 impl OutgoingMessage<'_> {
-    /// Returns the headers, with names in lower case: signed at `now`, in a trace span of its own.
+    /// Returns the headers, with names in lower case: signed at `now`. `span` names it in a trace of its own.
     #[must_use]
     pub fn headers(&self, now: DateTime<Utc>, span: [u8; 8]) -> [(&'static str, String); 7] {
         let id = self.handoff.to_string();
         let timestamp_s = now.timestamp();
+        let trace = self.trace.unwrap_or_else(|| own_trace(self.handoff, span));
         let signatures: Vec<String> = self
             .signing
             .iter()
@@ -37,13 +40,17 @@ impl OutgoingMessage<'_> {
                 "expediter-attempt",
                 format!("{}/{}", self.n, self.max_attempts),
             ),
-            ("traceparent", traceparent(self.handoff, span)),
+            ("traceparent", trace.to_string()),
         ]
     }
 }
 
-/// Returns the W3C Trace Context header: the attempts of a handoff share one trace, each with a span of its own.
-fn traceparent(handoff: HandoffId, span: [u8; 8]) -> String {
-    let span = u64::from_be_bytes(span).max(1);
-    format!("00-{}-{span:016x}-01", handoff.uuid().simple())
+/// Returns the place of an attempt whose order is in no trace of ours: the attempts of a handoff share one trace, each
+/// with a span of its own.
+fn own_trace(handoff: HandoffId, span: [u8; 8]) -> TraceContext {
+    TraceContext {
+        trace: handoff.uuid().as_u128(),
+        span: u64::from_be_bytes(span).max(1),
+        is_sampled: true,
+    }
 }

@@ -9,6 +9,8 @@ const ITEM_JSON_BYTES: usize = 375;
 const OPTION_JSON_BYTES: usize = 170;
 /// Bytes of an order's JSON without items and texts.
 const ORDER_JSON_BYTES: usize = 1560;
+/// Bytes of the place in a trace.
+const TRACE_JSON_BYTES: usize = 72;
 
 /// The texts of an order that are too long together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,6 +116,7 @@ impl Order {
             100 + optional(&delivery.tracking_number) + 100 * delivery.history.len()
         });
         ORDER_JSON_BYTES
+            + self.trace.map_or(0, |_| TRACE_JSON_BYTES)
             + session.map_or(0, |session| json_bytes(&session.name))
             + optional(&self.reference)
             + optional(&self.reason)

@@ -224,6 +224,7 @@ pub(super) fn decide(
         timing,
         delivery: None,
         replaces: wanted.replaces,
+        trace: wanted.trace,
         created_at: now,
         placed_at: Some(now),
         accepted_at: None,

@@ -73,5 +73,6 @@ fn to_request(draft: &Order, expected_total: Option<Money>) -> PlaceOrder {
         expected_total,
         idempotency: None,
         replaces: draft.replaces,
+        trace: draft.trace,
     }
 }

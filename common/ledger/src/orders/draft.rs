@@ -213,6 +213,7 @@ async fn build_draft(
         },
         delivery: None,
         replaces: wanted.replaces,
+        trace: wanted.trace,
         created_at: now,
         placed_at: None,
         accepted_at: None,

@@ -64,6 +64,7 @@ fn order_json(order: &Order) -> Value {
         "hand_over_at": at(order.timing.hand_over_at),
         "delivery": order.delivery,
         "replaces": order.replaces,
+        "traceparent": order.trace,
         "created_at": rfc3339(order.created_at),
         "placed_at": at(order.placed_at),
         "accepted_at": at(order.accepted_at),

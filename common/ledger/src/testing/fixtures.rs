@@ -99,6 +99,7 @@ pub fn new_order(store_id: StoreId, placer: Placer, lines: Vec<Line>) -> PlaceOr
         expected_total: None,
         idempotency: None,
         replaces: None,
+        trace: None,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{fmt::Display, ops::RangeInclusive, time::Duration};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{ServiceUrl, Settings};
+use super::{ServiceUrl, Settings, headers::parse_headers};
 use platform::crash;
 
 /// Returns every invalid key with its problem.
@@ -289,11 +289,48 @@ fn people(check: &mut Check, settings: &Settings) {
     check.milliseconds("outside.timeout_ms", outside.timeout, 10..=60_000);
 }
 
+fn telemetry(check: &mut Check, settings: &Settings) {
+    let telemetry = &settings.telemetry;
+    check.url(
+        "telemetry.otlp_url",
+        telemetry.otlp_url.as_ref(),
+        &["https", "http"],
+    );
+    let has_more = |url: &Url| {
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        has_login || url.query().is_some() || url.fragment().is_some()
+    };
+    if telemetry
+        .otlp_url
+        .as_ref()
+        .is_some_and(|url| has_more(url.url()))
+    {
+        let what =
+            "must be an address alone: a password or token belongs into telemetry.otlp_headers";
+        check.problem("telemetry.otlp_url", what);
+    }
+    if parse_headers(telemetry.otlp_headers.expose()).is_none() {
+        let what = "must be names and values of headers: \"authorization=Bearer …,x-tenant=7\"";
+        check.problem("telemetry.otlp_headers", what);
+    }
+    check.range(
+        "telemetry.otlp_trace_ratio",
+        telemetry.otlp_trace_ratio,
+        0.0..=1.0,
+    );
+    check.seconds(
+        "telemetry.otlp_metrics_interval_s",
+        telemetry.otlp_metrics_interval,
+        0..=3600,
+    );
+}
+
 fn process(check: &mut Check, settings: &Settings) {
     check.seconds("shutdown.drain_s", settings.shutdown.drain, 0..=600);
     if let Err(error) = EnvFilter::try_new(&settings.telemetry.filter) {
         check.problem("telemetry.filter", format!("is invalid: {error}"));
     }
+    telemetry(check, settings);
     if settings.testing.clock_pace.is_some() && !cfg!(debug_assertions) {
         check.problem(
             "testing.clock_pace",

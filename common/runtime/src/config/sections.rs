@@ -351,6 +351,12 @@ pub struct Shutdown {
 pub struct Telemetry {
     pub filter: String,
     pub format: LogFormat,
+    #[serde(deserialize_with = "optional_url")]
+    pub otlp_url: Option<ServiceUrl>,
+    pub otlp_headers: Secret,
+    pub otlp_trace_ratio: f64,
+    #[serde(rename = "otlp_metrics_interval_s", deserialize_with = "seconds")]
+    pub otlp_metrics_interval: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]

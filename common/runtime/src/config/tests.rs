@@ -1,5 +1,6 @@
 //! Tests of loading and checking settings.
 
+mod collector; // of traces and metrics
 mod files; // values in files
 mod hosts; // lists of them
 mod previous_keys; // those of a rotation

@@ -72,7 +72,8 @@ where
     let public_url = public_url(binary, http, listening.address());
 
     let foundation = Foundation::build(&settings, keys, &public_url, binary.publishes).await?;
-    let process = Process::start(foundation, shutdown);
+    let service = format!("expediter-{}", binary.name);
+    let process = Process::start(foundation, shutdown, &service, &settings.telemetry);
     let endpoint = add(&process, &settings).await?;
     process.serve(listening, endpoint, &settings);
     // A program that waits for this line may send requests from now on. A closed standard output is ignored.

@@ -84,6 +84,11 @@ pub const FREE: &[(&str, &[&str], &str)] = &[
     ("orders", &["reference"], REFERENCE),
     (
         "orders",
+        &["traceparent"],
+        "the number of a request in tracing systems, which keep no trace for long",
+    ),
+    (
+        "orders",
         &["fulfilment", "status", "currency", "cancel_until"],
         OUR_WORD,
     ),

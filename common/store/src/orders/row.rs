@@ -69,6 +69,9 @@ impl ReadRow for OrderRow {
             },
             delivery: row.get::<Option<Json<_>>>("delivery")?.map(|Json(it)| it),
             replaces: row.get("replaces")?,
+            trace: row
+                .get::<Option<String>>("traceparent")?
+                .and_then(|trace| trace.parse().ok()),
             created_at: row.get("created_at")?,
             placed_at: row.get("placed_at")?,
             accepted_at: row.get("accepted_at")?,

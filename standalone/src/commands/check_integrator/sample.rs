@@ -179,6 +179,7 @@ impl Shop {
             timing: Default::default(),
             delivery: None,
             replaces: None,
+            trace: None,
             created_at: now,
             placed_at: Some(now),
             accepted_at: None,

@@ -209,6 +209,7 @@ impl Sender {
             body: message.body.clone(),
             n,
             max_attempts: 5,
+            trace: None,
             leased_until: self.clock.now() + self.timeout * 3,
         };
         let began_at = Instant::now();

@@ -61,6 +61,7 @@ impl Scene {
             body: "{}".into(),
             n: 1,
             max_attempts: 5,
+            trace: None,
             leased_until: noon() + Duration::from_secs(1000),
         };
         Self {

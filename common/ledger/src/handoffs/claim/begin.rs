@@ -133,7 +133,8 @@ pub(super) async fn begin_attempts(
                 .as_ref()
                 .and_then(|order| order.session.as_ref())
                 .map(|session| session.id),
-            order_number: order.and_then(|order| order.number),
+            order_number: order.as_ref().and_then(|order| order.number),
+            trace: order.and_then(|order| order.trace),
         });
     }
     // The breaker's row is locked after these.
