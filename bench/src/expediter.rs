@@ -32,6 +32,17 @@ impl Expediter {
         Self::start_on(ground, ground.fresh().await?).await
     }
 
+    /// Starts the process with more settings.
+    pub(crate) async fn start_with(
+        ground: Ground,
+        more: Vec<(&'static str, String)>,
+    ) -> anyhow::Result<Self> {
+        let database = ground.fresh().await?;
+        let mut settings = ground.settings(&database);
+        settings.extend(more);
+        Self::of(&built("expediter")?, settings, Some(database)).await
+    }
+
     /// Starts the process on a database that may have rows already.
     pub(crate) async fn start_on(ground: Ground, database: FreshDb) -> anyhow::Result<Self> {
         let settings = ground.settings(&database);

@@ -201,7 +201,7 @@ async fn written(database: &mut Bare, writer: Option<u32>) -> anyhow::Result<Wri
 }
 
 /// Returns the processor time of a process, if it is there: proc(5) counts it in hundredths of a second.
-fn processor_ms(pid: u32) -> Option<u64> {
+pub(crate) fn processor_ms(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name before it may have spaces and brackets.
     let (_, fields) = stat.rsplit_once(')')?;

@@ -46,6 +46,8 @@ mod plain_sql; // 15
 
 mod before; // 16
 
+mod traces; // 17
+
 mod peer; // 13 and 14
 
 use std::{fs, path::PathBuf, time::Instant};
@@ -242,6 +244,7 @@ async fn measure<'a>(line: &'a CommandLine, effort: &Effort) -> Measuring<'a> {
         run.section(16, "an earlier build", before::measure(effort, program))
             .await;
     }
+    run.section(17, "traces", traces::measure(effort)).await;
     run
 }
 
