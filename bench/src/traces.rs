@@ -49,7 +49,10 @@ pub(crate) async fn measure(effort: &Effort) -> anyhow::Result<Section> {
         });
     }
     for round in 0..=effort.rounds {
-        for one in &mut all {
+        for turn in 0..all.len() {
+            // Each one comes first, second and third: what ran before costs those that follow.
+            let place = (round + turn) % all.len();
+            let one = &mut all[place];
             let pid = one.scene.expediter.pid();
             let busy = || processor_ms(pid).context("the program has ended");
             let load = one.scene.saturating(effort.beside_peer, effort.patience);
