@@ -17,6 +17,8 @@ const NODE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Tables that stand still when every order has ended.
 const QUIET_TABLES: &str =
     "orders, order_items, events, handoffs, attempts, callbacks, stock, idempotency_keys";
+/// Time after which nodes give a silent one up, with some to spare (scripts/cluster sets 2 s).
+const GIVEN_UP_AFTER: Duration = Duration::from_secs(3);
 /// Time for the nodes to apply what they have received.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -52,6 +54,8 @@ pub(super) async fn carry_out(house: &House, node: Node, fault: NodeFault) {
             servers.tell("isolate", &name).await;
             sleep(lasts).await;
             servers.tell("rejoin", &name).await;
+            // The others may be about to give it up, and call themselves settled until then.
+            sleep(GIVEN_UP_AFTER).await;
         }
         NodeFault::Wiped => servers.tell("wipe", &name).await,
         NodeFault::Unreachable {
