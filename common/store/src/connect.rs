@@ -160,7 +160,7 @@ impl Db {
                         terms.leave();
                     }
                 }
-                terms.within(conn.rollback()).await?;
+                conn.rollback(terms.timeout).await?;
                 let followed = clock.follow(&samples);
                 match followed {
                     Followed::Suspect(by) => {
@@ -192,7 +192,7 @@ impl Db {
                 let asked = sqlx::query("SELECT 1").persistent(false);
                 let answered = async { Ok::<_, StoreError>(asked.execute(&mut *begun).await?) };
                 terms.within(answered).await?;
-                terms.within(begun.rollback()).await?;
+                begun.rollback(terms.timeout).await?;
             }
             Self::Sqlite { readers, .. } => {
                 readers.execute("SELECT 1").await?;

@@ -15,6 +15,8 @@ mod error;
 mod failures;
 /// Applies missing migrations.
 mod migrate;
+/// A transaction on MySQL; one whose statement did not end takes its connection along.
+mod mysql_tx;
 /// Reads domain types from rows, column by column.
 mod rows;
 /// Runs one statement with its values, on either database.

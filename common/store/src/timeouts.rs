@@ -7,7 +7,10 @@ use std::{
 };
 use tokio::sync::{Notify, watch};
 
-use super::error::{Result, StoreError};
+use super::{
+    error::{Result, StoreError},
+    mysql_tx::UnderWay,
+};
 use platform::metrics::Metrics;
 
 /// Minimum interval between two renewals of all connections, however many statements find that the server takes no
@@ -25,6 +28,8 @@ pub struct StatementPolicy {
     pub(super) listed: Option<Listed>,
     /// False in a transaction that goes on without the rows that others hold.
     pub(super) waits_for_locks: bool,
+    /// The mark of the transaction's connection; of no use before there is one.
+    pub(super) under_way: UnderWay,
 }
 
 impl StatementPolicy {
@@ -55,7 +60,7 @@ impl StatementPolicy {
         &self,
         asked: impl Future<Output = Result<T, E>>,
     ) -> Result<T> {
-        let asked = within(self.timeout, asked);
+        let asked = within(self.timeout, self.under_way.during(asked));
         let done = match &self.listed {
             None => asked.await,
             Some(listed) => listed.until_given_up(asked).await,
@@ -151,7 +156,7 @@ impl Renewal {
     }
 }
 
-/// Runs statements with a timeout; a connection that runs into it does not return to its pool.
+/// Runs statements with a timeout.
 pub(super) async fn within<T, E: Into<StoreError>>(
     timeout: Duration,
     asked: impl Future<Output = Result<T, E>>,
@@ -206,6 +211,7 @@ mod tests {
             renewal: Renewal::default(),
             listed,
             waits_for_locks: true,
+            under_way: UnderWay::default(),
         }
     }
 

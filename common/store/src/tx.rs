@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{MySql, Sqlite, Transaction};
+use sqlx::{Sqlite, Transaction};
 
 use super::{
     error::{Result, StoreError},
-    timeouts::{StatementPolicy, counted, within},
+    mysql_tx::MySqlTx,
+    timeouts::{StatementPolicy, counted},
 };
 use platform::metrics::Metrics;
 
@@ -15,7 +16,7 @@ const ROLLBACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A transaction, rolled back when dropped. Only `ledger` commits. Errors of its statements are counted in the metrics.
 pub enum Tx {
-    MySql(Transaction<'static, MySql>, StatementPolicy),
+    MySql(MySqlTx, StatementPolicy),
     Sqlite(Transaction<'static, Sqlite>, Arc<Metrics>),
 }
 
@@ -63,8 +64,7 @@ impl Tx {
     pub async fn commit(self) -> Result<()> {
         match self {
             Self::MySql(tx, terms) => {
-                let asked = async { Ok(tx.commit().await?) };
-                let done = terms.ask_with(asked, StoreError::map_commit_error);
+                let done = terms.ask_with(tx.commit(), StoreError::map_commit_error);
                 done.await
             }
             Self::Sqlite(tx, metrics) => {
@@ -77,7 +77,7 @@ impl Tx {
     /// Rolls back at once, so that locks are released now rather than at the connection's next use.
     pub async fn rollback(self) {
         let done = match self {
-            Self::MySql(tx, ..) => within(ROLLBACK_TIMEOUT, tx.rollback()).await,
+            Self::MySql(tx, ..) => tx.rollback(ROLLBACK_TIMEOUT).await,
             Self::Sqlite(tx, _) => tx.rollback().await.map_err(StoreError::from),
         };
         if let Err(error) = done {

@@ -15,7 +15,7 @@ use std::{
 
 use parking_lot::Mutex;
 use platform::{hosts, metrics::Metrics};
-use sqlx::{MySql, MySqlPool, Transaction, mysql::MySqlConnectOptions};
+use sqlx::{MySqlPool, mysql::MySqlConnectOptions};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -32,6 +32,7 @@ use super::{
 };
 use crate::{
     error::{Result, StoreError},
+    mysql_tx::{MySqlTx, UnderWay},
     timeouts::{Listed, Renewal, StatementPolicy},
 };
 
@@ -207,10 +208,7 @@ impl Hosts {
     }
 
     /// Begins a transaction on the host in use; if another one is chosen meanwhile, there.
-    pub(super) async fn begin(
-        &self,
-        purpose: Purpose,
-    ) -> Result<(Transaction<'static, MySql>, StatementPolicy)> {
+    pub(super) async fn begin(&self, purpose: Purpose) -> Result<(MySqlTx, StatementPolicy)> {
         if let [only] = self.list.as_slice() {
             return only.begin(purpose).await;
         }
@@ -340,16 +338,14 @@ impl Host {
                 renewal: making.renewal,
                 listed,
                 waits_for_locks: true,
+                under_way: UnderWay::default(),
             },
             given_up,
             is_galera: making.is_galera,
         }
     }
 
-    async fn begin(
-        &self,
-        purpose: Purpose,
-    ) -> Result<(Transaction<'static, MySql>, StatementPolicy)> {
+    async fn begin(&self, purpose: Purpose) -> Result<(MySqlTx, StatementPolicy)> {
         let mut terms = self.terms.clone();
         if let Some(listed) = &mut terms.listed {
             listed.begin();
@@ -359,6 +355,7 @@ impl Host {
             Purpose::Reading => &self.pools.readers,
         };
         let begun = begin_on_live_connection(pool, terms.timeout).await?;
+        terms.under_way = begun.under_way();
         Ok((begun, terms))
     }
 

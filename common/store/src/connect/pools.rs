@@ -10,7 +10,7 @@ use std::{
 };
 
 use sqlx::{
-    Connection, Executor, MySql, MySqlConnection, MySqlPool, Transaction,
+    Connection, Executor, MySql, MySqlConnection, MySqlPool,
     mysql::{MySqlConnectOptions, MySqlPoolOptions},
     pool::PoolConnection,
 };
@@ -18,10 +18,11 @@ use sqlx::{
 use super::DbOptions;
 use crate::{
     error::{Result, StoreError},
+    mysql_tx::MySqlTx,
     timeouts::{Renewal, within},
 };
 
-/// Timeout of the check when a connection returns to its pool; after it the connection is closed.
+/// Timeout of the rollback when a connection returns to its pool; after it the connection is closed.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Shortest time that MySQL can be told, in whole seconds, to wait for a silent session.
 const MIN_SESSION_TIMEOUT: Duration = Duration::from_secs(1);
@@ -112,13 +113,12 @@ impl Making<'_> {
             .acquire_timeout(self.options.connect_timeout)
             .idle_timeout(max_idle)
             .test_before_acquire(false)
-            .before_acquire(move |conn, connection| {
+            .before_acquire(move |_, connection| {
                 // The pool's own check runs now and then only.
                 let is_fresh = connection.idle_for < max_idle && renewal.keeps(connection.age);
-                let is_kept = is_fresh && !conn.is_in_transaction();
-                Box::pin(async move { Ok(is_kept) })
+                Box::pin(async move { Ok(is_fresh) })
             })
-            .after_release(|conn, _| Box::pin(async move { is_reusable(conn).await }))
+            .after_release(|conn, _| Box::pin(async move { end_transaction(conn).await }))
             .after_connect(move |conn, _| {
                 let session = session.clone();
                 let waits = is_galera.load(Ordering::Relaxed);
@@ -140,13 +140,13 @@ impl Making<'_> {
 pub(super) async fn begin_on_live_connection(
     pool: &MySqlPool,
     timeout: Duration,
-) -> Result<Transaction<'static, MySql>> {
+) -> Result<MySqlTx> {
     let mut retries_left = pool.options().get_max_connections();
     loop {
         // Waiting for a free connection has its own timeout, in the pool.
         let conn = acquire(pool).await?;
-        let begin = async { Ok::<_, StoreError>(Transaction::begin(conn, None).await) };
-        match within(timeout, begin).await?.map_err(StoreError::from) {
+        let begin = async { Ok::<_, StoreError>(MySqlTx::begin(conn).await) };
+        match within(timeout, begin).await? {
             Err(StoreError::Unavailable(_)) if retries_left > 0 => retries_left -= 1,
             begun => return begun,
         }
@@ -176,11 +176,11 @@ fn session_settings(options: &DbOptions) -> String {
     )
 }
 
-/// Returns whether a connection may be used again. sqlx pings by itself, but on a connection that hangs it would wait
-/// forever and occupy its place in the pool. Transactions that a caller left open are rolled back or abandoned here.
-async fn is_reusable(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
-    match tokio::time::timeout(RELEASE_TIMEOUT, conn.ping()).await {
-        Ok(answered) => answered.map(|()| true),
+/// Rolls back what a caller left open, and returns true: the connection may be used again. sqlx pings by itself after it,
+/// but on a connection that hangs it would wait forever and occupy its place in the pool.
+async fn end_transaction(conn: &mut MySqlConnection) -> sqlx::Result<bool> {
+    match tokio::time::timeout(RELEASE_TIMEOUT, conn.execute("ROLLBACK")).await {
+        Ok(answered) => answered.map(|_| true),
         Err(_) => Err(sqlx::Error::Io(ErrorKind::TimedOut.into())),
     }
 }
