@@ -22,6 +22,7 @@ mod report; // the printed results
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::join_all};
+use serde_json::Value;
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -249,9 +250,12 @@ fn failed(number: u32, plan: Round, what: &str) -> RoundReport {
     }
 }
 
-/// Returns everything stored about the first wrong order, and the processes' warnings and errors.
+/// Returns what the nodes have now, everything stored about the first wrong order, and the processes' warnings and errors.
 async fn evidence(house: &House, round: &RoundReport) -> String {
-    let mut told = String::new();
+    let mut told = format!("--- at {}\n", house.clock().now());
+    if let Some(servers) = house.servers.as_ref().filter(|all| all.are_cluster()) {
+        told.push_str(&servers.states().await);
+    }
     let order_id = round
         .violations
         .iter()
@@ -259,12 +263,12 @@ async fn evidence(house: &House, round: &RoundReport) -> String {
     if let Some(id) = order_id {
         for what in ["", "/events", "/handoffs", "/callbacks"] {
             let read = house.read(&format!("/api/v1/orders/{id}{what}")).await;
-            let read = read.map_or_else(|error| error, |value| format!("{value:#}"));
+            let read = read.map_or_else(|error| error, |value| in_lines(&value));
             told.push_str(&format!("--- order {id}{what}\n{read}\n"));
         }
     }
     if let Ok(stuck) = house.read("/api/v1/stuck").await {
-        told.push_str(&format!("--- stuck\n{stuck:#}\n"));
+        told.push_str(&format!("--- stuck\n{stuck}\n"));
     }
     told.push_str(&format!(
         "--- the last warnings and errors of the processes\n{}",
@@ -274,4 +278,15 @@ async fn evidence(house: &House, round: &RoundReport) -> String {
         told.push_str(&servers.log_tails());
     }
     told
+}
+
+/// Returns a list with a line for each of its entries.
+fn in_lines(value: &Value) -> String {
+    match value.as_array() {
+        Some(entries) => {
+            let lines: Vec<String> = entries.iter().map(Value::to_string).collect();
+            lines.join("\n")
+        }
+        None => value.to_string(),
+    }
 }

@@ -119,6 +119,31 @@ impl Servers {
         }
     }
 
+    /// Returns what each node has at this moment, a line each.
+    pub(super) async fn states(&self) -> String {
+        let mut told = String::new();
+        for node in 0..self.mysql.ends.len() {
+            let state = timeout(NODE_TIMEOUT, self.state(node)).await;
+            told.push_str(&format!("mariadb-{}: {state:?}\n", node + 1));
+        }
+        told
+    }
+
+    /// Returns how much a node has. It waits for nothing that the other nodes have committed.
+    async fn state(&self, node: usize) -> Result<String, sqlx::Error> {
+        let connections = self.connections(node).await?;
+        let mut connection = MySqlConnection::connect(&self.mysql.node_url(node)).await?;
+        let (events, outbox, newest): (i64, i64, Option<i64>) = sqlx::query_as(
+            "SELECT (SELECT COUNT(*) FROM events), (SELECT COUNT(*) FROM outbox), \
+             (SELECT last_seq FROM sessions ORDER BY opened_at DESC LIMIT 1)",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        Ok(format!(
+            "{connections} connections, {events} events, {outbox} in the outbox; newest session at {newest:?}"
+        ))
+    }
+
     /// Returns the checksum of each quiet table at a node.
     async fn checksums(&self, node: usize) -> Result<Vec<(String, Option<i64>)>, String> {
         let said = |error: sqlx::Error| error.to_string();
