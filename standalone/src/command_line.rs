@@ -12,7 +12,11 @@ use runtime::{config::Settings, process::SettingsArgs};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{commands::check_integrator::CheckIntegrator, data_dir, refusal::Refusal};
+use crate::{
+    commands::{audit::AskArgs, check_integrator::CheckIntegrator},
+    data_dir,
+    refusal::Refusal,
+};
 
 /// Takes orders, sends each to the systems that fulfil it, once, and shows every step.
 ///
@@ -43,8 +47,9 @@ pub(crate) enum Command {
     DemoOrder(DemoOrder),
     /// Check the promises against the database, whether or not an expediter is running on it
     ///
-    /// Prints every finding; exits with 1 if there are any.
-    Audit,
+    /// Prints every finding; exits with 1 if there are any. After a restore, ask each integrator that can list its orders
+    /// too: it may know some that the ledger has lost.
+    Audit(AskArgs),
     /// Write ended orders into compressed files, each order once
     ///
     /// Each line of a file is an order in JSON, with its events, handoffs, attempts and callbacks. A command that is killed

@@ -39,7 +39,7 @@ async fn run(line: CommandLine) -> Result<ExitCode, Refusal> {
     match line.command {
         None => serve::serve(settings).await,
         Some(Command::DemoOrder(options)) => commands::demo_order::place(&settings, options).await,
-        Some(Command::Audit) => commands::audit::audit(&settings).await,
+        Some(Command::Audit(ask)) => commands::audit::audit(&settings, &ask).await,
         Some(Command::Archive(options)) => commands::archive::archive(&settings, options).await,
         Some(Command::Migrate) => commands::migrate::migrate(&settings).await,
         Some(Command::Reseal) => commands::reseal::reseal(&settings).await,

@@ -4,6 +4,8 @@
 
 #[path = "commands/archive.rs"]
 mod archive; // files of ended orders
+#[path = "commands/asked.rs"]
+mod asked; // the orders that an integrator knows
 #[path = "commands/private_data.rs"]
 mod private_data; // files that nobody else may read
 #[path = "commands/rotation.rs"]

@@ -1,5 +1,7 @@
 //! `expediter audit`: checks the promises with queries, on a database that may be in use.
 
+mod asked; // the orders that an integrator knows
+
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use ledger::{Ledger, LedgerParts, NoWake};
@@ -11,12 +13,13 @@ use platform::{
 };
 use runtime::{config::Settings, process};
 
+pub(crate) use self::asked::AskArgs;
 use super::{reseal::seen, say};
 use crate::{data_dir, refusal::Refusal};
 
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 
-pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
+pub(crate) async fn audit(settings: &Settings, ask: &AskArgs) -> Result<ExitCode, Refusal> {
     data_dir::require_database(settings)?;
     data_dir::prepare(settings)?;
     let mut settings = settings.clone();
@@ -39,6 +42,7 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
         settings: process::ledger_settings(settings, String::new()),
     });
     let findings = ledger.audit().await.map_err(Refusal::failed("the audit"))?;
+    let differences = asked::differences(&ledger, ask).await?;
     let secrets = match &keys {
         Some(keys) => {
             let seals = ledger.seals().await;
@@ -55,12 +59,15 @@ pub(crate) async fn audit(settings: &Settings) -> Result<ExitCode, Refusal> {
     for finding in &findings {
         say(finding);
     }
-    say(match findings.len() {
+    for difference in &differences {
+        say(difference);
+    }
+    say(match findings.len() + differences.len() {
         0 => "No findings: every promise is kept.".to_owned(),
         1 => "1 finding.".to_owned(),
         count => format!("{count} findings."),
     });
-    Ok(if findings.is_empty() {
+    Ok(if findings.is_empty() && differences.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

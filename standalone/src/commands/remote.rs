@@ -226,7 +226,7 @@ fn password(file: Option<&Path>) -> Result<Secret, Refusal> {
     Ok(Secret::new(password))
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
