@@ -160,7 +160,6 @@ impl Db {
                         terms.leave();
                     }
                 }
-                conn.rollback(terms.timeout).await?;
                 let followed = clock.follow(&samples);
                 match followed {
                     Followed::Suspect(by) => {
@@ -192,7 +191,6 @@ impl Db {
                 let asked = sqlx::query("SELECT 1").persistent(false);
                 let answered = async { Ok::<_, StoreError>(asked.execute(&mut *begun).await?) };
                 terms.within(answered).await?;
-                begun.rollback(terms.timeout).await?;
             }
             Self::Sqlite { readers, .. } => {
                 readers.execute("SELECT 1").await?;

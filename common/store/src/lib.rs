@@ -25,6 +25,8 @@ mod statements;
 mod timeouts;
 /// A transaction, and what differs between the databases.
 mod tx;
+/// The mark of a statement that has not ended.
+mod under_way;
 
 /// Multi-row statements in few shapes.
 mod bulk;

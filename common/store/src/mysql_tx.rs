@@ -7,19 +7,12 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::Duration,
 };
 
 use sqlx::{Executor, MySql, MySqlConnection, pool::PoolConnection};
 
-use crate::{
-    error::{Result, StoreError},
-    timeouts::within,
-};
+use crate::{error::Result, timeouts::within, under_way::UnderWay};
 
 /// An open transaction on a connection of its own. Dropping it returns the connection to its pool, which rolls back.
 pub struct MySqlTx {
@@ -35,7 +28,8 @@ impl MySqlTx {
             connection: Some(connection),
             under_way: UnderWay::default(),
         };
-        tx.run("BEGIN").await?;
+        let under_way = tx.under_way();
+        under_way.during(tx.execute("BEGIN")).await?;
         Ok(tx)
     }
 
@@ -44,23 +38,15 @@ impl MySqlTx {
         self.under_way.clone()
     }
 
-    /// Commits. The caller sets the timeout.
-    pub(crate) async fn commit(mut self) -> Result<()> {
-        self.run("COMMIT").await
-    }
-
     /// Rolls back at once, so that locks are released now. After a statement that has not ended, the connection is closed
     /// instead.
     pub(crate) async fn rollback(mut self, timeout: Duration) -> Result<()> {
         if self.under_way.is_set() {
             return Ok(());
         }
-        within(timeout, self.run("ROLLBACK")).await
-    }
-
-    async fn run(&mut self, statement: &'static str) -> Result<()> {
         let under_way = self.under_way();
-        under_way.during(self.execute(statement)).await.map(drop)
+        let rolled_back = under_way.during(self.execute("ROLLBACK"));
+        within(timeout, rolled_back).await.map(drop)
     }
 }
 
@@ -96,35 +82,13 @@ impl Drop for MySqlTx {
     }
 }
 
-/// A mark that is set from the beginning of a statement to its end, and stays if the statement does not end: its caller
-/// is gone, its time is up, its host is given up, or the connection is broken.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct UnderWay(Arc<AtomicBool>);
-
-impl UnderWay {
-    pub(crate) async fn during<T, E: Into<StoreError>>(
-        &self,
-        asked: impl Future<Output = std::result::Result<T, E>>,
-    ) -> Result<T> {
-        self.0.store(true, Ordering::Relaxed);
-        let done = asked.await.map_err(Into::into);
-        let is_broken = matches!(done, Err(StoreError::Unavailable(_)));
-        self.0.store(is_broken, Ordering::Relaxed);
-        done
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use platform::chance::Chance;
     use tokio::time::timeout;
 
     use super::*;
-    use crate::{Db, DbOptions, Tx, testing};
+    use crate::{Db, DbOptions, StoreError, Tx, testing};
 
     /// Statements that are prepared, each with a column that tells which it was.
     const STATEMENTS: f64 = 40.0;
@@ -178,6 +142,47 @@ mod tests {
         let mut tx = db.begin().await.unwrap();
         assert_ne!(connection(&mut tx).await.unwrap(), first);
         tx.commit().await.unwrap();
+        db.close().await;
+        fresh.end().await;
+    }
+
+    #[tokio::test]
+    async fn after_a_statement_that_did_not_end_nothing_is_asked_and_nothing_committed() {
+        let Some(fresh) = testing::fresh_mysql().await else {
+            return;
+        };
+        let db = one_connection(&fresh.url()).await;
+        let mut tx = db.begin().await.unwrap();
+        let slow = testing::run(&mut tx, "DO SLEEP(0.3)");
+        timeout(Duration::from_millis(50), slow).await.unwrap_err();
+        let next = connection(&mut tx).await.unwrap_err();
+        assert!(matches!(next, StoreError::Unavailable(_)), "{next}");
+        let committed = tx.commit().await.unwrap_err();
+        assert!(
+            matches!(committed, StoreError::CommitUnknown(_)),
+            "{committed}"
+        );
+        db.ping().await.unwrap();
+        db.close().await;
+        fresh.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_a_statement_keeps_the_connection() {
+        let Some(fresh) = testing::fresh_mysql().await else {
+            return;
+        };
+        let db = one_connection(&fresh.url()).await;
+        let mut tx = db.begin().await.unwrap();
+        let first = connection(&mut tx).await.unwrap();
+        // Too many prepared statements: those that the connection has go on.
+        let refused = "SIGNAL SQLSTATE '42000' SET MYSQL_ERRNO = 1461, MESSAGE_TEXT = 'the limit'";
+        let refused = testing::raw(&mut tx, refused).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+        drop(tx);
+        let mut tx = db.begin().await.unwrap();
+        assert_eq!(connection(&mut tx).await.unwrap(), first);
+        tx.rollback().await;
         db.close().await;
         fresh.end().await;
     }

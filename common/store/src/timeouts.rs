@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     error::{Result, StoreError},
-    mysql_tx::UnderWay,
+    under_way::UnderWay,
 };
 use platform::metrics::Metrics;
 
@@ -222,7 +222,7 @@ mod tests {
         // Given up before the transaction: that was another time.
         given_up.send_replace(());
         listed.begin();
-        let policy = policy(Some(listed));
+        let mut policy = policy(Some(listed));
         assert!(policy.ask(async { Ok(7) }).await.is_ok_and(|n| n == 7));
         let hanging = policy.ask_with(
             std::future::pending::<Result<()>>(),
@@ -233,7 +233,10 @@ mod tests {
             matches!(unknown, Err(StoreError::CommitUnknown(_))),
             "{unknown:?}"
         );
-        // An answer that has arrived counts, and nothing that hangs is begun after.
+        // Nothing more is asked on that connection.
+        assert!(policy.ask(async { Ok(7) }).await.is_err());
+        // On another one, an answer that has arrived counts, and nothing that hangs is begun after.
+        policy.under_way = UnderWay::default();
         assert!(policy.ask(async { Ok(7) }).await.is_ok());
         let late = policy.ask(std::future::pending::<Result<()>>()).await;
         assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");

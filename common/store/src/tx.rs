@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Executor, Sqlite, Transaction};
 
 use super::{
     error::{Result, StoreError},
@@ -63,9 +63,11 @@ impl Tx {
     /// Commits. An error that leaves the outcome unknown becomes [`StoreError::CommitUnknown`].
     pub async fn commit(self) -> Result<()> {
         match self {
-            Self::MySql(tx, terms) => {
-                let done = terms.ask_with(tx.commit(), StoreError::map_commit_error);
-                done.await
+            // Returns to its pool after the mark of the statement is gone.
+            Self::MySql(mut tx, terms) => {
+                let asked = async { Ok(tx.execute("COMMIT").await?) };
+                let done = terms.ask_with(asked, StoreError::map_commit_error);
+                done.await.map(drop)
             }
             Self::Sqlite(tx, metrics) => {
                 let done = tx.commit().await.map_err(StoreError::from);

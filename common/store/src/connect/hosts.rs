@@ -32,8 +32,9 @@ use super::{
 };
 use crate::{
     error::{Result, StoreError},
-    mysql_tx::{MySqlTx, UnderWay},
+    mysql_tx::MySqlTx,
     timeouts::{Listed, Renewal, StatementPolicy},
+    under_way::UnderWay,
 };
 
 /// Purpose of a transaction, which has a pool of its own.

@@ -1,9 +1,8 @@
 //! Tests of MySQL connections: session settings, refusals, and a server that hangs.
 
 mod hosts;
+mod let_in;
 mod tls;
-
-use url::Url;
 
 use super::{
     checks::{cached_statements, may_block_host, weakness},
@@ -36,57 +35,6 @@ fn a_server_that_may_lock_us_out_is_known_by_its_settings() {
             "{user}"
         );
     }
-}
-
-/// Covers a password that was changed; a host that MySQL has blocked (1129) fails the same way.
-#[tokio::test]
-async fn who_is_not_let_in_any_more_is_told_that_the_database_cannot_be_used() {
-    let Some(fresh) = testing::fresh_mysql().await else {
-        return;
-    };
-    let mut admin = MySqlConnection::connect(&fresh.url()).await.unwrap();
-    let user = format!("u{}", &fresh.url().rsplit('_').next().unwrap()[..12]);
-    let name: String = sqlx::query_scalar("SELECT CAST(DATABASE() AS CHAR)")
-        .fetch_one(&mut admin)
-        .await
-        .unwrap();
-    for statement in [
-        format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'first'"),
-        format!("GRANT ALL ON {name}.* TO '{user}'@'%'"),
-    ] {
-        admin.execute(statement.as_str()).await.unwrap();
-    }
-    let mut url: Url = fresh.url().parse().unwrap();
-    url.set_username(&user).unwrap();
-    url.set_password(Some("first")).unwrap();
-    let options = DbOptions {
-        allow_weak_durability: true,
-        ..DbOptions::new(url)
-    };
-    let db = Db::connect(&options).await.unwrap();
-    // More than are opened at startup, so that none is free.
-    let mut held = Vec::new();
-    for _ in 0..3 {
-        held.extend([db.begin().await.unwrap(), db.read().await.unwrap()]);
-    }
-    let changed = format!("ALTER USER '{user}'@'%' IDENTIFIED BY 'second'");
-    admin.execute(changed.as_str()).await.unwrap();
-    for refused in [
-        db.begin().await.err(),
-        db.read().await.err(),
-        db.anchor(&Clock::system()).await.err(),
-        db.ping().await.err(),
-    ] {
-        assert!(
-            matches!(&refused, Some(StoreError::Unavailable(why)) if why.contains("1045")),
-            "{refused:?}"
-        );
-    }
-    drop(held);
-    db.close().await;
-    let dropped = format!("DROP USER '{user}'@'%'");
-    admin.execute(dropped.as_str()).await.unwrap();
-    fresh.end().await;
 }
 
 #[test]
