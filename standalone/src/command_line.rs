@@ -12,11 +12,7 @@ use runtime::{config::Settings, process::SettingsArgs};
 use url::Url;
 use uuid::Uuid;
 
-use crate::{
-    commands::{audit::AskArgs, check_integrator::CheckIntegrator},
-    data_dir,
-    refusal::Refusal,
-};
+use crate::{commands::check_integrator::CheckIntegrator, data_dir, refusal::Refusal};
 
 /// Takes orders, sends each to the systems that fulfil it, once, and shows every step.
 ///
@@ -130,6 +126,21 @@ pub(crate) struct Archive {
     /// the settings of retention let go next]
     #[arg(long, value_name = "TIME")]
     pub(crate) before: Option<DateTime<Utc>>,
+}
+
+/// Arguments of the question to an integrator.
+#[derive(Debug, clap::Args)]
+pub(crate) struct AskArgs {
+    /// Also ask an integrator which orders it knows, at the address of its list: the kitchen's /board, the courier's
+    /// /deliveries
+    #[arg(long = "ask", value_name = "URL")]
+    pub(crate) url: Option<Url>,
+    /// File with a header for these requests, such as `authorization: Bearer …`
+    #[arg(long = "ask-header-file", value_name = "FILE", requires = "url")]
+    pub(crate) header_file: Option<PathBuf>,
+    /// Compare only orders that were made at this time or later, such as 2026-01-01T00:00:00Z
+    #[arg(long = "ask-since", value_name = "TIME", requires = "url")]
+    pub(crate) since: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug, clap::Args)]

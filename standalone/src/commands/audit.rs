@@ -13,9 +13,8 @@ use platform::{
 };
 use runtime::{config::Settings, process};
 
-pub(crate) use self::asked::AskArgs;
 use super::{reseal::seen, say};
-use crate::{data_dir, refusal::Refusal};
+use crate::{command_line::AskArgs, data_dir, refusal::Refusal};
 
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(600);
 

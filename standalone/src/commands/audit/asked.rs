@@ -24,10 +24,11 @@ use reqwest::{
     header::{HeaderName, HeaderValue},
 };
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::super::{remote, say, warn};
-use crate::refusal::Refusal;
+use crate::{command_line::AskArgs, refusal::Refusal};
 
 /// Timeout of one page.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -38,21 +39,6 @@ const MAX_PAGE_BYTES: usize = 16 << 20;
 const MAX_HEADER_BYTES: u64 = 16 << 10;
 /// Number of orders that one statement reads.
 const MAX_ORDERS: usize = 100;
-
-/// What an integrator is asked.
-#[derive(Debug, clap::Args)]
-pub(crate) struct AskArgs {
-    /// Also ask an integrator which orders it knows, at the address of its list: the kitchen's /board, the courier's
-    /// /deliveries
-    #[arg(long = "ask", value_name = "URL")]
-    url: Option<Url>,
-    /// File with a header for these requests, such as `authorization: Bearer …`
-    #[arg(long = "ask-header-file", value_name = "FILE", requires = "url")]
-    header_file: Option<std::path::PathBuf>,
-    /// Compare only orders that were made at this time or later, such as 2026-01-01T00:00:00Z
-    #[arg(long = "ask-since", value_name = "TIME", requires = "url")]
-    since: Option<DateTime<Utc>>,
-}
 
 /// A difference between an integrator's list and the ledger.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,19 +71,36 @@ impl fmt::Display for Difference {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Page {
-    #[serde(alias = "orders")]
-    items: Vec<Entry>,
+    items: Option<Vec<Entry>>,
+    orders: Option<Vec<Entry>>,
     next_cursor: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// An entry, as integrators write it: what is missing or no text says nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 struct Entry {
-    #[serde(alias = "foreign_order_id")]
-    order_id: String,
-    #[serde(alias = "state")]
-    status: Option<String>,
+    order_id: Value,
+    foreign_order_id: Value,
+    status: Value,
+    state: Value,
+}
+
+impl Entry {
+    fn order(&self) -> Option<OrderId> {
+        let ids = [&self.order_id, &self.foreign_order_id];
+        ids.into_iter().find_map(|id| id.as_str()?.parse().ok())
+    }
+
+    fn status(&self) -> Option<String> {
+        let words = [&self.status, &self.state];
+        words
+            .into_iter()
+            .find_map(|word| word.as_str().map(str::to_owned))
+    }
 }
 
 /// Returns every order that the integrator knows better than the ledger.
@@ -140,7 +143,8 @@ fn compare(order: OrderId, here: Option<OrderStatus>, there: Option<&str>) -> Op
     let is_behind = match (here.progress(), there.progress()) {
         (Some(here), Some(there)) => here < there,
         (Some(_), None) => !here.is_final(),
-        (None, _) => false,
+        // Ended here without success, and delivered all the same.
+        (None, _) => there == OrderStatus::Delivered,
     };
     is_behind.then_some(Difference::Behind { order, here, there })
 }
@@ -167,14 +171,14 @@ async fn list(
         let page = read
             .await
             .map_err(Refusal::failed("asking the integrator"))?;
-        for entry in page.items {
-            let id = entry.order_id.parse::<OrderId>().ok();
-            match id.filter(|id| oldest.is_none_or(|oldest| id.uuid() >= oldest)) {
-                Some(id) => drop(listed.insert(id, entry.status)),
+        for entry in page.items.or(page.orders).unwrap_or_default() {
+            let is_wanted = |id: &OrderId| oldest.is_none_or(|oldest| id.uuid() >= oldest);
+            match entry.order().filter(is_wanted) {
+                Some(id) => keep_the_furthest(&mut listed, id, entry.status()),
                 None => others += 1,
             }
         }
-        cursor = page.next_cursor;
+        cursor = page.next_cursor.filter(|cursor| !cursor.is_empty());
         match &cursor {
             None => return Ok((listed, others)),
             // A list that never ends.
@@ -184,6 +188,22 @@ async fn list(
             }
             Some(_) => {}
         }
+    }
+}
+
+/// Keeps the status that is furthest, if a list names an order twice.
+fn keep_the_furthest(
+    listed: &mut BTreeMap<OrderId, Option<String>>,
+    id: OrderId,
+    status: Option<String>,
+) {
+    let progress = |word: &Option<String>| {
+        let status = meaning(&BTreeMap::new(), word.as_deref()?)?;
+        Some(status.progress().unwrap_or(u8::MAX))
+    };
+    let known = listed.entry(id).or_default();
+    if progress(&status) >= progress(known) {
+        *known = status;
     }
 }
 
@@ -207,8 +227,12 @@ async fn read_page(
         return Err(format!("it answered {}", answer.status()));
     }
     let body = read_body(answer).await?;
-    serde_json::from_slice(&body)
-        .map_err(|error| format!("its answer is no list of orders: {error}"))
+    let no_list = |why: &dyn fmt::Display| format!("its answer is no list of orders: {why}");
+    let page: Page = serde_json::from_slice(&body).map_err(|error| no_list(&error))?;
+    if page.items.is_none() && page.orders.is_none() {
+        return Err(no_list(&"it has neither `items` nor `orders`"));
+    }
+    Ok(page)
 }
 
 async fn read_body(mut answer: Response) -> Result<Vec<u8>, String> {
@@ -251,6 +275,8 @@ fn read_header(path: &Path) -> Result<(HeaderName, HeaderValue), Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -265,6 +291,7 @@ mod tests {
             (Ready, Some("DELIVERED"), behind(Ready, Delivered)),
             (Ready, Some("accepted"), None),
             (Delivered, Some("cancelled"), None),
+            (Cancelled, Some("delivered"), behind(Cancelled, Delivered)),
             (Rejected, Some("preparing"), None),
             (Accepted, Some("EN_ROUTE_OF_DELIVERY"), None),
             (Accepted, None, None),
@@ -275,7 +302,39 @@ mod tests {
                 "{here} {there:?}"
             );
         }
+        let mut listed = BTreeMap::new();
+        for word in [Some("accepted"), Some("READY"), None, Some("preparing")] {
+            keep_the_furthest(&mut listed, order, word.map(str::to_owned));
+        }
+        assert_eq!(listed[&order].as_deref(), Some("READY"));
         let missing = compare(order, None, Some("ready")).unwrap();
         assert!(missing.to_string().contains("is ready there"), "{missing}");
+    }
+
+    #[test]
+    fn entries_are_read_as_integrators_write_them() {
+        let id = "01a22eda-4745-7165-9bb4-65206bfd2a4d";
+        let read = |entry: Value| {
+            let entry: Entry = serde_json::from_value(entry).unwrap();
+            (entry.order().map(|id| id.to_string()), entry.status())
+        };
+        let (known, ready) = (Some(id.to_owned()), Some("ready".to_owned()));
+        for (entry, expected) in [
+            (
+                json!({"order_id": id, "state": "ready"}),
+                (known.clone(), ready.clone()),
+            ),
+            (
+                json!({"order_id": 7, "foreign_order_id": id, "status": "ready"}),
+                (known.clone(), ready),
+            ),
+            (
+                json!({"order_id": id, "foreign_order_id": null, "status": 3}),
+                (known, None),
+            ),
+            (json!({"id": id}), (None, None)),
+        ] {
+            assert_eq!(read(entry.clone()), expected, "{entry}");
+        }
     }
 }
